@@ -1,0 +1,295 @@
+//! Names of things. Each is a type of its own, so that a SKU can't be taken for an order.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A name that the settings or a source gave us is not usable.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    #[error("`{0}` is not a name: use 1 to 48 of a-z, 0-9 and -, starting with a letter")]
+    Name(String),
+    #[error("an aggregate key has the form <connection>/<kind>/<id>, not `{0}`")]
+    Aggregate(String),
+    #[error("an id is empty or longer than 200 bytes")]
+    Length,
+    #[error("`{0}` is no kind of entity")]
+    Kind(String),
+}
+
+/// Names stand in topic names, URLs and metric labels.
+fn checked_name(name: &str) -> Result<String, IdError> {
+    let is_usable = (1..=48).contains(&name.len())
+        && name.starts_with(|it: char| it.is_ascii_lowercase())
+        && name.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-');
+    if is_usable { Ok(name.to_owned()) } else { Err(IdError::Name(name.to_owned())) }
+}
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(String);
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(name: &str) -> Result<Self, IdError> {
+                checked_name(name).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name_type! {
+    /// One storefront of the settings, such as `shop-eu`.
+    ConnectionId
+}
+
+name_type! {
+    /// One ERP of the settings, such as `erp-main`.
+    TargetId
+}
+
+/// Stock keeping unit, exactly as its owner writes it. Never matched by name or case-folded.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Sku(String);
+
+impl Sku {
+    pub fn new(sku: impl Into<String>) -> Result<Self, IdError> {
+        let sku = sku.into();
+        if sku.is_empty() || sku.len() > 200 { Err(IdError::Length) } else { Ok(Self(sku)) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Sku {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The kinds of entities that change events are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EntityKind {
+    Order,
+    Customer,
+    Product,
+    Price,
+    Stock,
+    Availability,
+    Shipment,
+    Payment,
+    Refund,
+}
+
+impl EntityKind {
+    pub const ALL: [Self; 9] = [
+        Self::Order,
+        Self::Customer,
+        Self::Product,
+        Self::Price,
+        Self::Stock,
+        Self::Availability,
+        Self::Shipment,
+        Self::Payment,
+        Self::Refund,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Order => "order",
+            Self::Customer => "customer",
+            Self::Product => "product",
+            Self::Price => "price",
+            Self::Stock => "stock",
+            Self::Availability => "availability",
+            Self::Shipment => "shipment",
+            Self::Payment => "payment",
+            Self::Refund => "refund",
+        }
+    }
+}
+
+impl FromStr for EntityKind {
+    type Err = IdError;
+
+    fn from_str(kind: &str) -> Result<Self, IdError> {
+        Self::ALL.into_iter().find(|it| it.as_str() == kind).ok_or_else(|| IdError::Kind(kind.to_owned()))
+    }
+}
+
+impl fmt::Display for EntityKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One entity of one connection: what a change event is about (`ce_subject`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntityRef {
+    pub connection: ConnectionId,
+    pub kind: EntityKind,
+    /// The source's id.
+    pub id: String,
+}
+
+impl EntityRef {
+    pub fn new(connection: ConnectionId, kind: EntityKind, id: impl Into<String>) -> Self {
+        Self { connection, kind, id: id.into() }
+    }
+}
+
+impl fmt::Display for EntityRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.connection, self.kind, self.id)
+    }
+}
+
+/// What orders and parks: the record key. Everything about one order shares the order's key, everything about one product the
+/// product's. This can't be changed once records are written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AggregateKey(String);
+
+impl AggregateKey {
+    /// Orders, payments, refunds, returns, shipments and invoices of one order.
+    pub fn order(connection: &ConnectionId, order_id: &str) -> Self {
+        Self(format!("{connection}/order/{order_id}"))
+    }
+
+    pub fn customer(connection: &ConnectionId, customer_id: &str) -> Self {
+        Self(format!("{connection}/customer/{customer_id}"))
+    }
+
+    /// Products, variants and prices of one product.
+    pub fn product(connection: &ConnectionId, product_id: &str) -> Self {
+        Self(format!("{connection}/product/{product_id}"))
+    }
+
+    /// `source` is the connection or target that the stock belongs to.
+    pub fn stock(source: &str, location: &str, sku: &Sku) -> Self {
+        Self(format!("{source}/stock/{location}/{sku}"))
+    }
+
+    /// A delivery that names no entity: it orders with its like, by topic.
+    pub fn raw(connection: &ConnectionId, topic: &str) -> Self {
+        Self(format!("{connection}/raw/{topic}"))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The connection (or target) that it starts with.
+    pub fn source(&self) -> &str {
+        self.0.split('/').next().unwrap_or_default()
+    }
+
+    /// `order`, `stock`, ...: its second part.
+    pub fn kind(&self) -> &str {
+        self.0.split('/').nth(1).unwrap_or_default()
+    }
+
+    /// What follows `<source>/<kind>/`.
+    pub fn id(&self) -> &str {
+        self.0.splitn(3, '/').nth(2).unwrap_or_default()
+    }
+}
+
+impl FromStr for AggregateKey {
+    type Err = IdError;
+
+    fn from_str(key: &str) -> Result<Self, IdError> {
+        let mut parts = key.splitn(3, '/');
+        let is_whole = key.len() <= 400 && (0..3).all(|_| parts.next().is_some_and(|part| !part.is_empty()));
+        if is_whole { Ok(Self(key.to_owned())) } else { Err(IdError::Aggregate(key.to_owned())) }
+    }
+}
+
+impl fmt::Display for AggregateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `<entity>/<operation>[/<sequence>]`: the same key is the same effect on a target, for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OperationKey(String);
+
+impl OperationKey {
+    /// A create carries no sequence: one per entity and target, for ever.
+    pub fn create(entity: &EntityRef, operation: &str) -> Self {
+        Self(format!("{entity}/{operation}"))
+    }
+
+    pub fn change(entity: &EntityRef, operation: &str, sequence: u64) -> Self {
+        Self(format!("{entity}/{operation}/{sequence}"))
+    }
+
+    /// As it was written by one of the above.
+    pub fn from_wire(key: impl Into<String>) -> Result<Self, IdError> {
+        let key = key.into();
+        if key.is_empty() || key.len() > 500 { Err(IdError::Length) } else { Ok(Self(key)) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for OperationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_orders_relatives_share_its_key() {
+        let shop: ConnectionId = "shop-eu".parse().unwrap();
+        let key = AggregateKey::order(&shop, "820982911946154508");
+        assert_eq!(key.as_str(), "shop-eu/order/820982911946154508");
+        assert_eq!((key.source(), key.kind(), key.id()), ("shop-eu", "order", "820982911946154508"));
+        assert_eq!(key.as_str().parse::<AggregateKey>().unwrap(), key);
+    }
+
+    #[test]
+    fn a_sku_with_a_slash_stays_whole() {
+        let key = AggregateKey::stock("erp-main", "WH", &Sku::new("A/1").unwrap());
+        assert_eq!(key.id(), "WH/A/1");
+    }
+
+    #[test]
+    fn names_that_would_break_topics_are_refused() {
+        for name in ["", "Shop", "1shop", "shop_eu", "shop/eu", &"a".repeat(49)] {
+            assert!(name.parse::<ConnectionId>().is_err(), "{name}");
+        }
+        for key in ["", "a", "a/order", "a//1", "/order/1", "a/order/"] {
+            assert!(key.parse::<AggregateKey>().is_err(), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_create_is_one_effect_whatever_its_sequence() {
+        let order = EntityRef::new("shop".parse().unwrap(), EntityKind::Order, "7");
+        assert_eq!(OperationKey::create(&order, "place").as_str(), "shop/order/7/place");
+        assert_eq!(OperationKey::change(&order, "revise", 3).as_str(), "shop/order/7/revise/3");
+    }
+}

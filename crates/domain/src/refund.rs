@@ -1,0 +1,61 @@
+//! Goods or money given back. Independent from the movement of money: see the refund's payments.
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+
+use crate::money::MoneyPair;
+use crate::order::Payment;
+
+/// What becomes of the goods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Restock {
+    /// They come back and can be sold again.
+    Return,
+    /// They never left.
+    Cancel,
+    /// They are not sellable again.
+    NoRestock,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefundLine {
+    pub id: String,
+    pub order_line_id: String,
+    pub sku: String,
+    pub quantity: Decimal,
+    pub restock: Restock,
+    pub location_id: String,
+    /// Without tax unless the order's `taxes_included` is set.
+    pub subtotal: MoneyPair,
+    pub tax: MoneyPair,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RefundAdjustmentKind {
+    Shipping,
+    Goodwill,
+    /// Goes away when the money has moved.
+    PendingDiscrepancy,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefundAdjustment {
+    pub id: String,
+    pub kind: RefundAdjustmentKind,
+    pub reason: String,
+    /// Given back: positive; negative takes back.
+    pub amount: MoneyPair,
+    pub tax: MoneyPair,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refund {
+    pub id: String,
+    pub order_id: String,
+    pub created_at: Option<DateTime<Utc>>,
+    pub note: String,
+    /// Empty for goodwill.
+    pub lines: Vec<RefundLine>,
+    pub adjustments: Vec<RefundAdjustment>,
+    pub payments: Vec<Payment>,
+}
