@@ -21,16 +21,30 @@ pub struct ErpCommand {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Operation {
     /// Create the order; unless `confirm` it stays a quotation.
-    PlaceOrder { order: Box<Order>, confirm: bool },
+    PlaceOrder {
+        order: Box<Order>,
+        confirm: bool,
+    },
     /// The order was paid: confirm what stands as a quotation.
-    ConfirmOrder { order: Box<Order> },
+    ConfirmOrder {
+        order: Box<Order>,
+    },
     /// The order changed after it was placed. A confirmed order refuses it.
-    ReviseOrder { order: Box<Order> },
-    CancelOrder { order: Box<Order> },
+    ReviseOrder {
+        order: Box<Order>,
+    },
+    CancelOrder {
+        order: Box<Order>,
+    },
     /// Against an order: for prices and the cap.
-    BookRefund { refund: Box<Refund>, order: Box<Order> },
+    BookRefund {
+        refund: Box<Refund>,
+        order: Box<Order>,
+    },
     /// Create or update the customer.
-    SyncCustomer { customer: Box<Customer> },
+    SyncCustomer {
+        customer: Box<Customer>,
+    },
 }
 
 impl Operation {

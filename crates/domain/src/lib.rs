@@ -14,8 +14,8 @@ pub use customer::{Address, Consent, Customer};
 pub use ids::{AggregateKey, ConnectionId, EntityKind, EntityRef, IdError, OperationKey, Sku, TargetId};
 pub use money::{Currency, Money, MoneyError, MoneyPair};
 pub use order::{
-    Attribute, Buyer, Company, CouponCode, DiscountAllocation, DiscountKind, FinancialState, FulfillmentState, Order, OrderLine, OrderTotals, Payment,
-    PaymentKind, PaymentStatus, ShippingLine, TaxLine,
+    Attribute, Buyer, Company, CouponCode, DiscountAllocation, DiscountKind, FinancialState, FulfillmentState, Order, OrderLine,
+    OrderTotals, Payment, PaymentKind, PaymentStatus, ShippingLine, TaxLine,
 };
 pub use refund::{Refund, RefundAdjustment, RefundAdjustmentKind, RefundLine, Restock};
 pub use rust_decimal::Decimal;

@@ -55,10 +55,7 @@ impl Fault {
 
     /// The chain of causes below the message, outermost first.
     pub fn causes(&self) -> Vec<String> {
-        std::iter::successors(self.source(), |&it| it.source())
-            .map(ToString::to_string)
-            .skip_while(|it| *it == self.message)
-            .collect()
+        std::iter::successors(self.source(), |&it| it.source()).map(ToString::to_string).skip_while(|it| *it == self.message).collect()
     }
 
     /// Letters with the same cause share it: group them, don't read them one by one.

@@ -1,0 +1,118 @@
+//! Record headers: CloudEvents 1.0 in binary mode (<https://github.com/cloudevents/spec>, Kafka binding), W3C trace context,
+//! and ours. Values are UTF-8.
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+pub const CE_SPECVERSION: &str = "ce_specversion";
+/// The record's id: deduplicates everywhere but at the source.
+pub const CE_ID: &str = "ce_id";
+/// `tradewind/<connection or service>`.
+pub const CE_SOURCE: &str = "ce_source";
+/// `tradewind.orders.v1.OrderChanged`: the message's full name.
+pub const CE_TYPE: &str = "ce_type";
+/// RFC 3339.
+pub const CE_TIME: &str = "ce_time";
+/// The entity: `<connection>/<kind>/<id>`.
+pub const CE_SUBJECT: &str = "ce_subject";
+/// `type.googleapis.com/<message>`.
+pub const CE_DATASCHEMA: &str = "ce_dataschema";
+pub const CONTENT_TYPE: &str = "content-type";
+pub const TRACEPARENT: &str = "traceparent";
+pub const TRACESTATE: &str = "tracestate";
+
+/// The entity's own counter, decimal.
+pub const ENTITY_SEQ: &str = "tw-entity-seq";
+/// What stays the same when a platform sends the same delivery again.
+pub const DELIVERY: &str = "tw-delivery";
+/// Unchanged over retries, restarts and replays.
+pub const IDEMPOTENCY_KEY: &str = "tw-idempotency-key";
+/// Of a raw record: the platform's topic.
+pub const SOURCE_TOPIC: &str = "tw-source-topic";
+/// Of a raw record: the connection.
+pub const CONNECTION: &str = "tw-connection";
+/// Of a raw record: when the platform says that it happened, RFC 3339.
+pub const TRIGGERED_AT: &str = "tw-triggered-at";
+/// Of a raw record: when it reached us, RFC 3339.
+pub const RECEIVED_AT: &str = "tw-received-at";
+/// Of a re-read or sweep: when the source was read, RFC 3339.
+pub const READ_AT: &str = "tw-read-at";
+
+pub const PROTOBUF: &str = "application/protobuf";
+pub const JSON: &str = "application/json";
+
+/// Names and values in the order of the record. Small: a search is a walk.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers(Vec<(String, Bytes)>);
+
+impl Headers {
+    pub fn push(&mut self, name: impl Into<String>, value: impl Into<Bytes>) {
+        self.0.push((name.into(), value.into()));
+    }
+
+    /// Replaces the value, or appends it: one value per name.
+    pub fn set(&mut self, name: &str, value: impl Into<Bytes>) {
+        let value = value.into();
+        match self.0.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => *known = value,
+            None => self.push(name, value),
+        }
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Bytes> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// `None` also where the value is no UTF-8.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    pub fn event_id(&self) -> Option<Uuid> {
+        self.text(CE_ID)?.parse().ok()
+    }
+
+    pub fn sequence(&self) -> Option<u64> {
+        self.text(ENTITY_SEQ)?.parse().ok()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Bytes)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<(String, Bytes)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (String, Bytes)>>(headers: I) -> Self {
+        Self(headers.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_set_twice_has_its_last_value_and_its_first_place() {
+        let mut headers = Headers::default();
+        headers.set(CE_ID, "a");
+        headers.set(CE_TYPE, "t");
+        headers.set(CE_ID, "b");
+        assert_eq!(headers.iter().map(|(name, value)| (name, &value[..])).collect::<Vec<_>>(), [(CE_ID, &b"b"[..]), (CE_TYPE, &b"t"[..])]);
+    }
+
+    #[test]
+    fn what_is_no_text_is_no_text() {
+        let mut headers = Headers::default();
+        headers.push(CE_ID, &b"\xff"[..]);
+        assert_eq!(headers.text(CE_ID), None);
+        assert_eq!(headers.event_id(), None);
+    }
+}
