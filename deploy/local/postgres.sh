@@ -3,6 +3,7 @@
 #
 #   postgres.sh start DIR [PORT]    prints postgres://tradewind@127.0.0.1:PORT/postgres when it answers
 #   postgres.sh stop DIR
+#   postgres.sh kill DIR            SIGKILL, for fault tests; start brings it back with its data on the same port
 #
 # The first start creates the cluster. DIR then holds data/, log, pid, port and url. Starting what runs prints its url.
 # Environment:
@@ -12,7 +13,7 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-usage() { say "usage: postgres.sh start DIR [PORT] | stop DIR"; exit 2; }
+usage() { say "usage: postgres.sh start DIR [PORT] | stop DIR | kill DIR"; exit 2; }
 
 pg_bin() {
   local bin
@@ -71,12 +72,13 @@ start() {
   if [ -z "$port" ]; then port=$(free_port) chosen=yes; fi
   for attempt in 1 2 3 4 5; do
     if launch "$port"; then break; fi
-    # Only a port that we chose ourselves may be another one the next time.
-    if [ "$chosen" = no ] || [ "$attempt" = 5 ]; then
+    if [ "$attempt" = 5 ]; then
       tail -n 20 "$DIR/log" >&2
       die "PostgreSQL did not start on port $port, see $DIR/log"
     fi
-    port=$(free_port)
+    # Only a port that we chose ourselves may be another one now. Otherwise the processes of a killed server may need
+    # a moment to notice that it is gone.
+    if [ "$chosen" = yes ]; then port=$(free_port); else sleep 0.5; fi
   done
   head -n 1 "$DIR/data/postmaster.pid" >"$DIR/pid"
   echo "$port" >"$DIR/port"
@@ -95,5 +97,6 @@ case $1 in
   start) BIN=$(pg_bin); start "${3:-}" ;;
   # INT is PostgreSQL's fast stop: open sessions are ended, not waited for
   stop) end_server "$DIR" "$DIR/data" INT ;;
+  kill) end_server "$DIR" "$DIR/data" KILL ;;
   *) usage ;;
 esac

@@ -35,6 +35,7 @@ missing_packages() { # demo|full
   has mvn || echo maven
   python_present || echo python3-venv
   has curl || echo curl
+  has shellcheck || echo shellcheck
 }
 
 system_packages() { # demo|full

