@@ -1,0 +1,306 @@
+//! Order per key without lanes: one queue per active key, ready keys served round-robin over partitions, bounds that pause.
+//!
+//! Pure: it is told what was delivered and what is done, and says what may run, how far offsets may move and which partitions
+//! to pause. Static lanes (hash of key onto n queues) would lose a fifth of the throughput to head-of-line blocking.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::record::{Origin, Partition, Record};
+use crate::window::Window;
+
+/// Most that may be in hand. A full bound pauses its partition; it resumes at half.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// Delivered and not below the watermark, per partition.
+    pub partition_records_max: usize,
+    /// Payload bytes in hand, per partition.
+    pub partition_bytes_max: usize,
+    /// Records of one key.
+    pub key_records_max: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { partition_records_max: 10_000, partition_bytes_max: 16 << 20, key_records_max: 2_000 }
+    }
+}
+
+/// One record in hand. Only its holder may settle it.
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    pub record: Arc<Record>,
+    /// The assignment that delivered it; a completion of an older one moves no offset.
+    pub generation: u64,
+}
+
+impl Ticket {
+    fn queue(&self) -> QueueKey {
+        QueueKey { drained: matches!(self.record.origin, Origin::Letter(_)), key: self.record.key.clone() }
+    }
+}
+
+/// Letters of a key drain beside its live records: the ledger holds the live ones back under the parked row's lock.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct QueueKey {
+    drained: bool,
+    key: Bytes,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Ticket>,
+    /// Its head is out: nothing else of the key may run.
+    busy: bool,
+}
+
+#[derive(Debug, Default)]
+struct Lot {
+    generation: u64,
+    window: Window,
+    bytes: usize,
+    full: bool,
+    /// Taken and not settled.
+    out: usize,
+    /// About to be revoked: nothing more of it is handed out.
+    frozen: bool,
+    ready: VecDeque<QueueKey>,
+}
+
+/// What the shell has to tell the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signal {
+    Pause(Partition),
+    Resume(Partition),
+}
+
+/// What became possible when a record was settled.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// The group's offset for the partition may move here.
+    pub offset: Option<(Partition, i64)>,
+    pub signal: Option<Signal>,
+}
+
+#[derive(Debug)]
+pub struct Dispatcher {
+    bounds: Bounds,
+    generation: u64,
+    queues: HashMap<QueueKey, Queue>,
+    /// A `BTreeMap`: round-robin needs an order.
+    lots: BTreeMap<Partition, Lot>,
+    /// Ready letters; they belong to no partition.
+    drained_ready: VecDeque<QueueKey>,
+    turn: usize,
+    in_hand: usize,
+}
+
+impl Dispatcher {
+    pub fn new(bounds: Bounds) -> Self {
+        Self { bounds, generation: 0, queues: HashMap::new(), lots: BTreeMap::new(), drained_ready: VecDeque::new(), turn: 0, in_hand: 0 }
+    }
+
+    pub fn assign(&mut self, partitions: impl IntoIterator<Item = Partition>) {
+        self.generation += 1;
+        for partition in partitions {
+            self.lots.insert(partition, Lot { generation: self.generation, ..Lot::default() });
+        }
+    }
+
+    /// Hands nothing more of these partitions out, so that what is out can be settled before they go.
+    pub fn freeze(&mut self, partitions: &[Partition]) {
+        for partition in partitions {
+            if let Some(lot) = self.lots.get_mut(partition) {
+                lot.frozen = true;
+            }
+        }
+    }
+
+    /// Records of these partitions that are taken and not settled.
+    pub fn out_of(&self, partitions: &[Partition]) -> usize {
+        partitions.iter().filter_map(|it| self.lots.get(it)).map(|lot| lot.out).sum()
+    }
+
+    /// Forgets what waits of these partitions. What is out finishes, and moves no offset any more.
+    /// Returns the watermarks to store, as they stand.
+    pub fn revoke(&mut self, partitions: &[Partition]) -> Vec<(Partition, i64)> {
+        let mut watermarks = Vec::new();
+        for partition in partitions {
+            let Some(lot) = self.lots.remove(partition) else { continue };
+            watermarks.extend(lot.window.watermark().map(|offset| (partition.clone(), offset)));
+        }
+        let in_hand = &mut self.in_hand;
+        self.queues.retain(|queue_key, queue| {
+            let before = queue.waiting.len();
+            queue.waiting.retain(|ticket| queue_key.drained || !partitions.contains(&ticket.record.partition));
+            *in_hand -= before - queue.waiting.len();
+            queue.busy || !queue.waiting.is_empty()
+        });
+        self.rebuild_ready();
+        watermarks
+    }
+
+    /// Takes a record in. A record of a partition that is not ours, or seen before, is dropped.
+    pub fn deliver(&mut self, record: Record) -> Option<Signal> {
+        let (size, partition) = (record.size(), record.partition.clone());
+        let ticket = match record.origin {
+            Origin::Letter(_) => Ticket { record: Arc::new(record), generation: 0 },
+            Origin::Topic => {
+                let lot = self.lots.get_mut(&partition)?;
+                if !lot.window.deliver(record.offset) {
+                    return None;
+                }
+                lot.bytes += size;
+                Ticket { generation: lot.generation, record: Arc::new(record) }
+            }
+        };
+        let key_len = self.enqueue(ticket);
+        let bounds = &self.bounds;
+        let lot = self.lots.get_mut(&partition)?;
+        let is_full = lot.window.span() >= bounds.partition_records_max
+            || lot.bytes >= bounds.partition_bytes_max
+            || key_len >= bounds.key_records_max;
+        if is_full && !lot.full {
+            lot.full = true;
+            return Some(Signal::Pause(partition));
+        }
+        None
+    }
+
+    /// Up to `max` heads of ready keys, at most one per key, round-robin over partitions.
+    pub fn take(&mut self, max: usize) -> Vec<Ticket> {
+        let mut taken = Vec::new();
+        while taken.len() < max
+            && let Some(queue_key) = self.next_ready()
+        {
+            let queue = self.queues.get_mut(&queue_key).expect("a ready key has a queue");
+            let ticket = queue.waiting.pop_front().expect("a ready queue has a head");
+            queue.busy = true;
+            if ticket.record.origin == Origin::Topic
+                && let Some(lot) = self.lots.get_mut(&ticket.record.partition)
+            {
+                lot.out += 1;
+            }
+            taken.push(ticket);
+        }
+        taken
+    }
+
+    /// The record is settled: in its target, superseded, or durably among the letters.
+    pub fn settle(&mut self, ticket: &Ticket) -> Settled {
+        self.in_hand -= 1;
+        self.release(&ticket.queue());
+        let record = &ticket.record;
+        let Some(lot) = self.lots.get_mut(&record.partition) else { return Settled::default() };
+        if record.origin != Origin::Topic || lot.generation != ticket.generation {
+            return Settled::default();
+        }
+        lot.out -= 1;
+        lot.bytes -= record.size();
+        let offset = lot.window.settle(record.offset).map(|offset| (record.partition.clone(), offset));
+        let is_low = lot.window.span() <= self.bounds.partition_records_max / 2 && lot.bytes <= self.bounds.partition_bytes_max / 2;
+        let resumes = lot.full && is_low;
+        if resumes {
+            lot.full = false;
+        }
+        Settled { offset, signal: resumes.then(|| Signal::Resume(record.partition.clone())) }
+    }
+
+    /// True while the assignment that delivered it stands. Letters belong to none.
+    pub fn is_current(&self, ticket: &Ticket) -> bool {
+        ticket.record.origin != Origin::Topic
+            || self.lots.get(&ticket.record.partition).is_some_and(|lot| lot.generation == ticket.generation)
+    }
+
+    /// Partitions that a bound has paused: to be paused again after every rebalance.
+    pub fn full(&self) -> impl Iterator<Item = &Partition> {
+        self.lots.iter().filter(|(_, lot)| lot.full).map(|(partition, _)| partition)
+    }
+
+    pub fn assigned(&self) -> impl Iterator<Item = &Partition> {
+        self.lots.keys()
+    }
+
+    /// Records taken in and not settled.
+    pub fn in_hand(&self) -> usize {
+        self.in_hand
+    }
+
+    pub fn has_ready(&self) -> bool {
+        !self.drained_ready.is_empty() || self.lots.values().any(|lot| !lot.frozen && !lot.ready.is_empty())
+    }
+
+    fn enqueue(&mut self, ticket: Ticket) -> usize {
+        self.in_hand += 1;
+        let queue_key = ticket.queue();
+        let partition = ticket.record.partition.clone();
+        let queue = self.queues.entry(queue_key.clone()).or_default();
+        queue.waiting.push_back(ticket);
+        let len = queue.waiting.len();
+        if len == 1 && !queue.busy {
+            self.mark_ready(queue_key, &partition);
+        }
+        len
+    }
+
+    fn release(&mut self, queue_key: &QueueKey) {
+        let Some(queue) = self.queues.get_mut(queue_key) else { return };
+        queue.busy = false;
+        match queue.waiting.front() {
+            Some(head) => {
+                let partition = head.record.partition.clone();
+                self.mark_ready(queue_key.clone(), &partition);
+            }
+            None => {
+                self.queues.remove(queue_key);
+            }
+        }
+    }
+
+    fn mark_ready(&mut self, queue_key: QueueKey, partition: &Partition) {
+        match self.lots.get_mut(partition) {
+            Some(lot) if !queue_key.drained => lot.ready.push_back(queue_key),
+            _ => self.drained_ready.push_back(queue_key),
+        }
+    }
+
+    fn next_ready(&mut self) -> Option<QueueKey> {
+        if let Some(queue_key) = self.drained_ready.pop_front() {
+            return Some(queue_key);
+        }
+        let lots = self.lots.len();
+        for step in 0..lots {
+            let index = (self.turn + step) % lots;
+            let lot = self.lots.values_mut().nth(index).expect("the index is below the length");
+            if !lot.frozen
+                && let Some(queue_key) = lot.ready.pop_front()
+            {
+                self.turn = (index + 1) % lots;
+                return Some(queue_key);
+            }
+        }
+        None
+    }
+
+    /// After a revoke a queue's head may belong to another partition, or be gone.
+    fn rebuild_ready(&mut self) {
+        self.drained_ready.clear();
+        for lot in self.lots.values_mut() {
+            lot.ready.clear();
+        }
+        let heads: Vec<_> = self
+            .queues
+            .iter()
+            .filter(|(_, queue)| !queue.busy)
+            .filter_map(|(queue_key, queue)| queue.waiting.front().map(|head| (queue_key.clone(), head.record.partition.clone())))
+            .collect();
+        for (queue_key, partition) in heads {
+            self.mark_ready(queue_key, &partition);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,461 @@
+//! The shell: one task that owns dispatcher, lanes and timers, and never waits for the world inside its loop.
+//!
+//! Commits and acts run as tasks of their own; their ends come back as events. Several batches commit at once (a flush awaited
+//! before the next one starts would leave most of a core idle), a batch is flushed when nothing else is committing, at 256
+//! records, or after 3 ms.
+
+mod commit;
+mod hand;
+mod revoke;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fault::{Class, Fault};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::circuit::CircuitSettings;
+use crate::dispatch::{Bounds, Dispatcher, Signal, Ticket};
+use crate::lanes::Lane;
+use crate::metrics::Metrics;
+use crate::policy::{RetrySettings, Verdict, verdict};
+use crate::record::{Partition, Record};
+use crate::seam::{ActError, Actor, Ledger, Source, SourceControl, SourceEvent, Turn};
+
+use commit::Committed;
+use hand::{Hand, Timers};
+use revoke::Revoking;
+
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// Metric label and consumer group.
+    pub group: String,
+    pub batch_records_max: usize,
+    pub batch_linger: Duration,
+    /// Transactions at once; at most the pool's size.
+    pub commits_max: usize,
+    /// How often stored offsets are handed to the source. Short: what is settled and not stored is read again after a crash.
+    pub store_interval: Duration,
+    /// How often the ledger is asked for letters whose turn has come.
+    pub drain_interval: Duration,
+    /// How long a revocation waits for what is out.
+    pub revoke_grace: Duration,
+    /// How long a stop waits for what is out.
+    pub stop_grace: Duration,
+    pub bounds: Bounds,
+    pub retry: RetrySettings,
+    pub circuit: CircuitSettings,
+}
+
+impl EngineSettings {
+    pub fn new(group: impl Into<String>) -> Self {
+        Self {
+            group: group.into(),
+            batch_records_max: 256,
+            batch_linger: Duration::from_millis(3),
+            commits_max: 4,
+            store_interval: Duration::from_millis(200),
+            drain_interval: Duration::from_millis(500),
+            revoke_grace: Duration::from_secs(5),
+            stop_grace: Duration::from_secs(10),
+            bounds: Bounds::default(),
+            retry: RetrySettings::default(),
+            circuit: CircuitSettings::default(),
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// Everything that was out is settled, all offsets are handed over.
+    Drained,
+    /// The grace period was over first: the next owner takes these up again.
+    LeftOver(usize),
+}
+
+enum Event<L: Ledger> {
+    Source(Option<SourceEvent>),
+    Committed(Committed<L>),
+    Acted(Acted<L>),
+    Probed { lane: usize, outcome: Result<(), Fault> },
+    Letters(Result<Vec<Record>, Fault>),
+    Tick,
+    Stop,
+}
+
+struct Acted<L: Ledger> {
+    hand: Hand,
+    lane: usize,
+    /// Kept for acts on our own broker, which are simply done again.
+    act: L::Act,
+    outcome: Result<L::Report, ActError<L::Report>>,
+    seconds: f64,
+}
+
+/// Settles the records of one consumer group. `L` decides and remembers, `A` acts.
+pub struct Engine<L: Ledger, A: Actor<L::Act, L::Report>> {
+    settings: EngineSettings,
+    ledger: Arc<L>,
+    actor: Arc<A>,
+    control: Arc<dyn SourceControl>,
+    metrics: Metrics,
+    dispatcher: Dispatcher,
+    lanes: Vec<Lane<(Hand, L::Act)>>,
+    /// Hands to commit next, with what happened to them.
+    pending: VecDeque<(Hand, Turn<L::Report>)>,
+    pending_since: Option<Instant>,
+    commits: JoinSet<Committed<L>>,
+    acts: JoinSet<Acted<L>>,
+    probes: JoinSet<(usize, Result<(), Fault>)>,
+    drains: JoinSet<Result<Vec<Record>, Fault>>,
+    timers: Timers,
+    /// Offsets that moved since they were last handed over.
+    dirty: std::collections::HashMap<Partition, i64>,
+    revoking: Option<Revoking>,
+    held_back: bool,
+    next_store: Instant,
+    next_drain: Instant,
+    /// Set by the stop token: the deadline for what is out.
+    stopping: Option<Instant>,
+}
+
+impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
+    pub fn new(settings: EngineSettings, ledger: Arc<L>, actor: Arc<A>, control: Arc<dyn SourceControl>) -> Self {
+        let lanes = actor.lanes().into_iter().map(|spec| Lane::new(spec, settings.circuit.clone())).collect();
+        let now = Instant::now();
+        Self {
+            metrics: Metrics::new(&settings.group),
+            dispatcher: Dispatcher::new(settings.bounds.clone()),
+            next_store: now + settings.store_interval,
+            next_drain: now,
+            settings,
+            ledger,
+            actor,
+            control,
+            lanes,
+            pending: VecDeque::new(),
+            pending_since: None,
+            commits: JoinSet::new(),
+            acts: JoinSet::new(),
+            probes: JoinSet::new(),
+            drains: JoinSet::new(),
+            timers: Timers::default(),
+            dirty: std::collections::HashMap::new(),
+            revoking: None,
+            held_back: false,
+            stopping: None,
+        }
+    }
+
+    /// Runs until the token stops it. An error means that the source ended by itself.
+    pub async fn run(mut self, mut source: impl Source, stop: CancellationToken) -> Result<Stopped, SourceEnded> {
+        loop {
+            self.advance();
+            if let Some(ended) = self.ended() {
+                self.store_offsets();
+                return Ok(ended);
+            }
+            match self.next_event(&mut source, &stop).await {
+                Event::Source(Some(event)) => self.on_source(event),
+                Event::Source(None) if self.stopping.is_some() => self.stopping = Some(Instant::now()),
+                Event::Source(None) => return Err(SourceEnded),
+                Event::Committed(committed) => self.on_committed(committed),
+                Event::Acted(acted) => self.on_acted(acted),
+                Event::Probed { lane, outcome } => self.on_probed(lane, &outcome),
+                Event::Letters(letters) => self.on_letters(letters),
+                Event::Tick => {}
+                Event::Stop => self.on_stop(),
+            }
+        }
+    }
+
+    /// Everything that became possible: due retries, batches, acts, probes, offsets.
+    fn advance(&mut self) {
+        let now = Instant::now();
+        for hand in self.timers.due(now) {
+            self.pend(hand, Turn::Arrived);
+        }
+        if self.stopping.is_none() {
+            self.take_ready();
+            self.start_drain(now);
+        }
+        self.start_commits(now);
+        self.start_acts(now);
+        self.start_probes(now);
+        self.finish_revoking(now);
+        if now >= self.next_store {
+            self.store_offsets();
+            self.next_store = now + self.settings.store_interval;
+        }
+    }
+
+    async fn next_event(&mut self, source: &mut impl Source, stop: &CancellationToken) -> Event<L> {
+        let wake = self.wakes_at();
+        tokio::select! {
+            biased;
+            Some(committed) = self.commits.join_next() => Event::Committed(committed.expect("commits catch their panics")),
+            Some(acted) = self.acts.join_next() => Event::Acted(acted.expect("acts catch their panics")),
+            Some(probed) = self.probes.join_next() => {
+                let (lane, outcome) = probed.unwrap_or_else(|error| (usize::MAX, Err(panicked(&error))));
+                Event::Probed { lane, outcome }
+            }
+            Some(letters) = self.drains.join_next() => Event::Letters(letters.unwrap_or_else(|error| Err(panicked(&error)))),
+            () = stop.cancelled(), if self.stopping.is_none() => Event::Stop,
+            event = source.next() => Event::Source(event),
+            () = tokio::time::sleep_until(wake) => Event::Tick,
+        }
+    }
+
+    fn wakes_at(&self) -> Instant {
+        let now = Instant::now();
+        let linger =
+            self.pending_since.map(|since| since + self.settings.batch_linger).filter(|_| self.commits.len() < self.settings.commits_max);
+        let lanes = self.lanes.iter().filter_map(|lane| lane.wakes_at(now.into_std())).map(Instant::from_std).min();
+        let revoke = self.revoking.as_ref().map(|it| it.deadline);
+        [linger, lanes, revoke, self.timers.next(), self.stopping]
+            .into_iter()
+            .flatten()
+            .chain([self.next_store, self.next_drain.max(now + DRAIN_WAKE)])
+            .min()
+            .expect("the store interval is always there")
+    }
+
+    fn on_source(&mut self, event: SourceEvent) {
+        match event {
+            SourceEvent::Record(record) => {
+                if let Some(Signal::Pause(partition)) = self.dispatcher.deliver(record) {
+                    self.control.pause(&[partition]);
+                }
+            }
+            SourceEvent::Assigned(partitions) => {
+                self.dispatcher.assign(partitions);
+                self.apply_pauses();
+            }
+            SourceEvent::Revoked { partitions, answer } => self.start_revoking(partitions, answer),
+            SourceEvent::Lost(partitions) => {
+                self.dispatcher.revoke(&partitions);
+                self.dirty.retain(|partition, _| !partitions.contains(partition));
+            }
+        }
+    }
+
+    fn take_ready(&mut self) {
+        let room = self.settings.batch_records_max.saturating_sub(self.pending.len());
+        for ticket in self.dispatcher.take(room) {
+            self.pend(Hand::new(ticket), Turn::Arrived);
+        }
+    }
+
+    fn pend(&mut self, hand: Hand, turn: Turn<L::Report>) {
+        self.pending_since.get_or_insert_with(Instant::now);
+        self.pending.push_back((hand, turn));
+    }
+
+    fn start_acts(&mut self, now: Instant) {
+        for index in 0..self.lanes.len() {
+            while let Some((hand, act)) = self.lanes[index].start(now.into_std()) {
+                let actor = Arc::clone(&self.actor);
+                self.acts.spawn(hand::act::<L, A>(actor, hand, index, act));
+            }
+        }
+    }
+
+    fn start_probes(&mut self, now: Instant) {
+        for index in 0..self.lanes.len() {
+            if self.lanes[index].circuit.wants_probe(now.into_std()) {
+                let actor = Arc::clone(&self.actor);
+                self.probes.spawn(async move { (index, actor.probe(index).await) });
+            }
+        }
+    }
+
+    fn start_drain(&mut self, now: Instant) {
+        let is_idle = self.drains.is_empty() && now >= self.next_drain;
+        if is_idle && !self.held_back {
+            self.next_drain = now + self.settings.drain_interval;
+            let (ledger, max) = (Arc::clone(&self.ledger), self.settings.batch_records_max);
+            self.drains.spawn(async move { ledger.drain(max).await });
+        }
+    }
+
+    fn on_letters(&mut self, letters: Result<Vec<Record>, Fault>) {
+        match letters {
+            Ok(records) => {
+                if !records.is_empty() {
+                    // More may follow behind these.
+                    self.next_drain = Instant::now();
+                }
+                for record in records {
+                    self.dispatcher.deliver(record);
+                }
+            }
+            Err(fault) => tracing::warn!(group = self.settings.group, error = %fault, "letters could not be read, trying again"),
+        }
+    }
+
+    fn on_acted(&mut self, acted: Acted<L>) {
+        let Acted { mut hand, lane: index, act, outcome, seconds } = acted;
+        let now = Instant::now();
+        let lane = &mut self.lanes[index];
+        lane.finished();
+        self.metrics.acted(lane.spec.name, seconds);
+        match outcome {
+            Ok(report) => {
+                lane.circuit.succeeded(now.into_std(), lane.spec.slots);
+                self.pend(hand, Turn::Acted(report));
+            }
+            Err(error) if lane.spec.is_ours => {
+                self.metrics.failed(error.fault.class.as_str(), error.fault.code);
+                tracing::debug!(lane = lane.spec.name, error = %error.fault, "our own side refused, doing it again");
+                lane.slow_down(now.into_std(), OWN_RETRY);
+                lane.push((hand, act));
+            }
+            Err(ActError { fault, report }) => {
+                let verdict = self.judge(&mut hand, &fault, Some(index));
+                self.pend(hand, Turn::Failed { fault: Arc::new(fault), verdict, attempts: 0, report });
+                if let Some((hand, Turn::Failed { attempts, .. })) = self.pending.back_mut() {
+                    *attempts = hand.attempts;
+                }
+            }
+        }
+    }
+
+    /// Asks the failure policy, and tells the lane.
+    fn judge(&mut self, hand: &mut Hand, fault: &Fault, lane: Option<usize>) -> Verdict {
+        let now = Instant::now();
+        self.metrics.failed(fault.class.as_str(), fault.code);
+        let history = hand.note_failure(fault.class, now);
+        let others_pass = lane.is_none_or(|index| self.lanes[index].circuit.succeeded_after(history.first_failure));
+        let verdict = verdict(fault, history, others_pass, &self.settings.retry);
+        hand.resume = hand::Resume::after(verdict, lane);
+        if let Some(index) = lane {
+            self.tell_lane(index, fault, verdict, now);
+        }
+        verdict
+    }
+
+    fn tell_lane(&mut self, index: usize, fault: &Fault, verdict: Verdict, now: Instant) {
+        let lane = &mut self.lanes[index];
+        match verdict {
+            Verdict::Outage => lane.circuit.open(now.into_std()),
+            Verdict::SlowDown(wait) => lane.slow_down(now.into_std(), wait),
+            // Only what may be the target's illness counts against the target.
+            Verdict::Retry(_) | Verdict::Letter if fault.class == Class::Transient => lane.circuit.failed(now.into_std()),
+            // It answered: it is there.
+            Verdict::Retry(_) | Verdict::Letter => lane.circuit.succeeded(now.into_std(), lane.spec.slots),
+        }
+        self.hold_back_while_open();
+    }
+
+    fn on_probed(&mut self, index: usize, outcome: &Result<(), Fault>) {
+        let Some(lane) = self.lanes.get_mut(index) else { return };
+        lane.circuit.probed(outcome.is_ok(), Instant::now().into_std());
+        match outcome {
+            Ok(()) => tracing::warn!(lane = lane.spec.name, "the other side is back"),
+            Err(fault) => tracing::debug!(lane = lane.spec.name, error = %fault, "still away"),
+        }
+        self.hold_back_while_open();
+    }
+
+    /// While a foreign side is away nothing more is read: the backlog stays in the broker, not in our memory.
+    fn hold_back_while_open(&mut self) {
+        let open = self.lanes.iter().any(|lane| !lane.spec.is_ours && lane.circuit.is_open());
+        for lane in &self.lanes {
+            self.metrics.circuit(lane.spec.name, lane.circuit.is_open());
+        }
+        if open == self.held_back {
+            return;
+        }
+        self.held_back = open;
+        if open {
+            tracing::warn!(group = self.settings.group, "a target is away: circuit open, partitions paused");
+            self.apply_pauses();
+        } else {
+            let full: Vec<_> = self.dispatcher.full().cloned().collect();
+            let resumed: Vec<_> = self.dispatcher.assigned().filter(|it| !full.contains(it)).cloned().collect();
+            self.control.resume(&resumed);
+            for hand in self.timers.release_lanes() {
+                self.pend(hand, Turn::Arrived);
+            }
+        }
+    }
+
+    fn apply_pauses(&self) {
+        let paused: Vec<_> =
+            if self.held_back { self.dispatcher.assigned().cloned().collect() } else { self.dispatcher.full().cloned().collect() };
+        if !paused.is_empty() {
+            self.control.pause(&paused);
+        }
+    }
+
+    fn settle(&mut self, ticket: &Ticket) {
+        let settled = self.dispatcher.settle(ticket);
+        self.metrics.settled(1, self.dispatcher.in_hand());
+        if let Some((partition, offset)) = settled.offset {
+            self.dirty.insert(partition, offset);
+        }
+        if let Some(Signal::Resume(partition)) = settled.signal
+            && !self.held_back
+        {
+            self.control.resume(&[partition]);
+        }
+    }
+
+    fn store_offsets(&mut self) {
+        if !self.dirty.is_empty() {
+            let offsets: Vec<_> = self.dirty.drain().collect();
+            self.control.store(&offsets);
+        }
+    }
+
+    fn on_stop(&mut self) {
+        self.stopping = Some(Instant::now() + self.settings.stop_grace);
+        self.timers.abandon();
+        for lane in &mut self.lanes {
+            if !lane.spec.is_ours {
+                lane.abandon();
+            }
+        }
+        // What had not begun is nobody's: the next owner reads it again.
+        self.pending.retain(|(_, turn)| !matches!(turn, Turn::Arrived));
+    }
+
+    /// While stopping: true ends the run.
+    fn ended(&self) -> Option<Stopped> {
+        let deadline = self.stopping?;
+        let waiting: usize = self.lanes.iter().map(Lane::waiting).sum();
+        let out = self.commits.len() + self.acts.len() + self.pending.len() + waiting;
+        if out == 0 {
+            return Some(Stopped::Drained);
+        }
+        (Instant::now() >= deadline).then_some(Stopped::LeftOver(out))
+    }
+}
+
+/// The source ended although nobody stopped it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceEnded;
+
+impl std::fmt::Display for SourceEnded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the source of records ended by itself; see its last log line for the reason")
+    }
+}
+
+impl std::error::Error for SourceEnded {}
+
+fn panicked(error: &tokio::task::JoinError) -> Fault {
+    Fault::new(Class::Poison, "panic", format!("a task of the engine panicked: {error}"))
+}
+
+/// Between two tries against our own broker.
+const OWN_RETRY: Duration = Duration::from_millis(100);
+
+/// Keeps an overdue drain from spinning the loop while one is running.
+const DRAIN_WAKE: Duration = Duration::from_millis(50);

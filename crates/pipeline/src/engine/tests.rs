@@ -1,0 +1,309 @@
+//! The engine over an in-memory ledger and actor, with the clock paused: no test waits for real time.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use contracts::headers::Headers;
+use tokio::sync::{mpsc, oneshot};
+
+use super::*;
+use crate::record::Origin;
+use crate::seam::{Batch, CommitError, Entry, LaneSpec, Next};
+
+/// What the world saw, in order.
+#[derive(Default)]
+struct World {
+    acts: Mutex<Vec<String>>,
+    letters: Mutex<Vec<(String, &'static str, u32)>>,
+    stored: Mutex<HashMap<i32, i64>>,
+    paused: Mutex<HashSet<i32>>,
+    /// What the next act on a value answers, until it is used up.
+    failures: Mutex<HashMap<String, Vec<Fault>>>,
+    away: Mutex<bool>,
+    unavailable: Mutex<u32>,
+    on_the_wire: Mutex<(usize, usize)>,
+    probes: Mutex<u32>,
+}
+
+#[async_trait]
+impl Ledger for World {
+    type Act = String;
+    type Report = String;
+
+    async fn commit(&self, batch: Batch<String>) -> Result<Vec<Next<String>>, CommitError> {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        if std::mem::replace(&mut *self.unavailable.lock().unwrap(), 0) > 0 {
+            return Err(CommitError::Unavailable(Fault::new(Class::Outage, "db", "away")));
+        }
+        let keys: HashSet<_> = batch.iter().map(|entry| entry.record.key.clone()).collect();
+        assert_eq!(keys.len(), batch.len(), "one record per key in a batch");
+        if batch.iter().any(|entry| entry.record.value.starts_with(b"broken") && !matches!(entry.turn, Turn::Failed { .. })) {
+            return Err(CommitError::Rejected(Fault::new(Class::Validation, "broken", "can't be stored")));
+        }
+        Ok(batch.iter().map(|entry| self.next(entry)).collect())
+    }
+}
+
+impl World {
+    fn next(&self, entry: &Entry<String>) -> Next<String> {
+        let value = String::from_utf8_lossy(&entry.record.value).into_owned();
+        match &entry.turn {
+            Turn::Arrived if value.starts_with("panic") => panic!("mapper bug"),
+            Turn::Arrived if value.starts_with("bad") => Next::Fail(Fault::new(Class::Decode, "not_an_order", "no")),
+            Turn::Arrived => Next::Act(value),
+            Turn::Acted(_) => Next::Done,
+            Turn::Failed { fault, verdict: Verdict::Letter, attempts, .. } => {
+                self.letters.lock().unwrap().push((value, fault.code, *attempts));
+                Next::Done
+            }
+            Turn::Failed { .. } => Next::Later(Duration::ZERO),
+        }
+    }
+}
+
+#[async_trait]
+impl Actor<String, String> for World {
+    fn lanes(&self) -> Vec<LaneSpec> {
+        vec![LaneSpec { name: "erp", slots: 4, is_ours: false }]
+    }
+
+    fn lane(&self, _: &String) -> usize {
+        0
+    }
+
+    async fn act(&self, _: &Record, act: String) -> Result<String, ActError<String>> {
+        {
+            let mut wire = self.on_the_wire.lock().unwrap();
+            wire.0 += 1;
+            wire.1 = wire.1.max(wire.0);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        self.on_the_wire.lock().unwrap().0 -= 1;
+        if *self.away.lock().unwrap() {
+            return Err(Fault::new(Class::Outage, "refused", "connection refused").into());
+        }
+        if let Some(fault) = self.failures.lock().unwrap().get_mut(&act).and_then(Vec::pop) {
+            return Err(fault.into());
+        }
+        self.acts.lock().unwrap().push(act.clone());
+        Ok(act)
+    }
+
+    async fn probe(&self, _: usize) -> Result<(), Fault> {
+        *self.probes.lock().unwrap() += 1;
+        if *self.away.lock().unwrap() { Err(Fault::new(Class::Outage, "refused", "still away")) } else { Ok(()) }
+    }
+}
+
+impl SourceControl for World {
+    fn pause(&self, partitions: &[Partition]) {
+        self.paused.lock().unwrap().extend(partitions.iter().map(|it| it.number));
+    }
+
+    fn resume(&self, partitions: &[Partition]) {
+        self.paused.lock().unwrap().retain(|it| partitions.iter().all(|resumed| resumed.number != *it));
+    }
+
+    fn store(&self, offsets: &[(Partition, i64)]) {
+        self.stored.lock().unwrap().extend(offsets.iter().map(|(partition, offset)| (partition.number, *offset)));
+    }
+}
+
+struct Channel(mpsc::UnboundedReceiver<SourceEvent>);
+
+#[async_trait]
+impl Source for Channel {
+    async fn next(&mut self) -> Option<SourceEvent> {
+        self.0.recv().await
+    }
+}
+
+struct Rig {
+    world: Arc<World>,
+    events: mpsc::UnboundedSender<SourceEvent>,
+    stop: CancellationToken,
+    run: tokio::task::JoinHandle<Result<Stopped, SourceEnded>>,
+    next: i64,
+}
+
+impl Rig {
+    fn start() -> Self {
+        Self::with(EngineSettings::new("test"))
+    }
+
+    fn with(settings: EngineSettings) -> Self {
+        let world = Arc::new(World::default());
+        let (events, receiver) = mpsc::unbounded_channel();
+        let stop = CancellationToken::new();
+        let engine = Engine::new(settings, Arc::clone(&world), Arc::clone(&world), Arc::clone(&world) as Arc<dyn SourceControl>);
+        let run = tokio::spawn(engine.run(Channel(receiver), stop.clone()));
+        let rig = Self { world, events, stop, run, next: 0 };
+        rig.events.send(SourceEvent::Assigned(vec![Partition::new("t", 0)])).unwrap();
+        rig
+    }
+
+    fn send(&mut self, key: &str, value: &str) {
+        let record = Record {
+            partition: Partition::new("t", 0),
+            offset: self.next,
+            timestamp_ms: 0,
+            key: Bytes::copy_from_slice(key.as_bytes()),
+            value: Bytes::copy_from_slice(value.as_bytes()),
+            headers: Headers::default(),
+            origin: Origin::Topic,
+        };
+        self.next += 1;
+        self.events.send(SourceEvent::Record(record)).unwrap();
+    }
+
+    async fn until(&self, what: impl Fn(&World) -> bool) {
+        for _ in 0..200_000 {
+            if what(&self.world) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("it never happened; acts: {:?}, letters: {:?}", self.world.acts.lock().unwrap(), self.world.letters.lock().unwrap());
+    }
+
+    async fn until_stored(&self, offset: i64) {
+        self.until(|world| world.stored.lock().unwrap().get(&0) == Some(&offset)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_act_in_the_order_of_their_key_within_the_slots() {
+    let mut rig = Rig::start();
+    for round in 0..5 {
+        for key in ["a", "b", "c", "d", "e", "f"] {
+            rig.send(key, &format!("{key}{round}"));
+        }
+    }
+    rig.until_stored(30).await;
+    let acts = rig.world.acts.lock().unwrap().clone();
+    for key in ["a", "b", "c", "d", "e", "f"] {
+        let of_key: Vec<_> = acts.iter().filter(|it| it.starts_with(key)).cloned().collect();
+        assert_eq!(of_key, (0..5).map(|round| format!("{key}{round}")).collect::<Vec<_>>());
+    }
+    assert_eq!(rig.world.on_the_wire.lock().unwrap().1, 4, "all slots are used, and no more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_record_becomes_a_letter_and_the_offset_moves() {
+    let mut rig = Rig::start();
+    rig.send("a", "bad");
+    rig.send("b", "good");
+    rig.until_stored(2).await;
+    assert_eq!(*rig.world.letters.lock().unwrap(), [("bad".to_owned(), "not_an_order", 1)]);
+    assert_eq!(*rig.world.acts.lock().unwrap(), ["good"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_record_that_cannot_be_stored_is_given_up() {
+    let mut rig = Rig::start();
+    for index in 0..20 {
+        rig.send(&index.to_string(), if index == 13 { "broken" } else { "fine" });
+    }
+    rig.until_stored(20).await;
+    assert_eq!(rig.world.acts.lock().unwrap().len(), 19);
+    assert_eq!(rig.world.letters.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_caught_tried_three_times_and_parked() {
+    let mut rig = Rig::start();
+    rig.send("a", "panic");
+    rig.send("b", "good");
+    rig.until_stored(2).await;
+    assert_eq!(*rig.world.letters.lock().unwrap(), [("panic".to_owned(), "panic", 3)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_kills_nothing_and_is_over_within_a_quarter_second_of_the_return() {
+    let mut rig = Rig::start();
+    *rig.world.away.lock().unwrap() = true;
+    for index in 0..8 {
+        rig.send(&index.to_string(), &format!("order {index}"));
+    }
+    rig.until(|world| world.paused.lock().unwrap().contains(&0)).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(*rig.world.probes.lock().unwrap() <= 150);
+    assert!(rig.world.letters.lock().unwrap().is_empty());
+    *rig.world.away.lock().unwrap() = false;
+    let back = Instant::now();
+    rig.until(|world| !world.acts.lock().unwrap().is_empty()).await;
+    assert!(back.elapsed() <= Duration::from_millis(250), "{:?}", back.elapsed());
+    rig.until_stored(8).await;
+    assert!(rig.world.paused.lock().unwrap().is_empty());
+    assert!(rig.world.letters.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_order_an_hour_against_an_ill_target_is_not_given_up() {
+    let mut rig = Rig::start();
+    let ill = || Fault::new(Class::Transient, "http_500", "internal error");
+    rig.world.failures.lock().unwrap().insert("lonely".to_owned(), (0..9).map(|_| ill()).collect());
+    rig.send("a", "lonely");
+    rig.until_stored(1).await;
+    assert!(rig.world.letters.lock().unwrap().is_empty());
+    assert_eq!(*rig.world.acts.lock().unwrap(), ["lonely"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_keeps_failing_while_others_pass_becomes_a_letter() {
+    let mut rig = Rig::start();
+    let ill = || Fault::new(Class::Transient, "http_500", "internal error");
+    rig.world.failures.lock().unwrap().insert("cursed".to_owned(), (0..50).map(|_| ill()).collect());
+    rig.send("a", "cursed");
+    for index in 0..400 {
+        rig.send(&format!("other {}", index % 3), "fine");
+    }
+    rig.until(|world| !world.letters.lock().unwrap().is_empty()).await;
+    let letters = rig.world.letters.lock().unwrap().clone();
+    assert_eq!(letters[0].0, "cursed");
+    assert!(letters[0].2 >= 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ledger_that_was_away_commits_the_same_batch_later() {
+    let mut rig = Rig::start();
+    *rig.world.unavailable.lock().unwrap() = 1;
+    rig.send("a", "x");
+    rig.until_stored(1).await;
+    assert_eq!(*rig.world.acts.lock().unwrap(), ["x"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revocation_waits_for_what_is_out_and_answers_with_the_watermark() {
+    let mut rig = Rig::start();
+    for value in ["a0", "a1", "a2"] {
+        rig.send("a", value);
+    }
+    rig.until(|world| world.on_the_wire.lock().unwrap().0 == 1).await;
+    let (answer, watermarks) = oneshot::channel();
+    rig.events.send(SourceEvent::Revoked { partitions: vec![Partition::new("t", 0)], answer }).unwrap();
+    assert_eq!(watermarks.await.unwrap(), [(Partition::new("t", 0), 1)]);
+    assert_eq!(*rig.world.acts.lock().unwrap(), ["a0"], "the rest is the next owner's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_settles_what_is_out_and_begins_nothing_new() {
+    let mut rig = Rig::start();
+    for value in ["a0", "a1"] {
+        rig.send("a", value);
+    }
+    rig.until(|world| world.on_the_wire.lock().unwrap().0 == 1).await;
+    rig.stop.cancel();
+    assert_eq!(rig.run.await.unwrap(), Ok(Stopped::Drained));
+    assert_eq!(*rig.world.acts.lock().unwrap(), ["a0"]);
+    assert_eq!(rig.world.stored.lock().unwrap().get(&0), Some(&1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_ends_by_itself_is_a_failure() {
+    let rig = Rig::start();
+    drop(rig.events);
+    assert_eq!(rig.run.await.unwrap(), Err(SourceEnded));
+}

@@ -1,0 +1,67 @@
+//! What the engine counts. Labels are closed sets: group, lane, class, code.
+
+use opentelemetry::metrics::{Counter, Gauge, Histogram};
+use opentelemetry::{KeyValue, global};
+
+pub(crate) struct Metrics {
+    group: KeyValue,
+    settled: Counter<u64>,
+    failures: Counter<u64>,
+    commit_seconds: Histogram<f64>,
+    batch_records: Histogram<u64>,
+    act_seconds: Histogram<f64>,
+    in_hand: Gauge<u64>,
+    circuit_open: Gauge<u64>,
+}
+
+impl Metrics {
+    pub(crate) fn new(group: &str) -> Self {
+        let meter = global::meter("tradewind");
+        Self {
+            group: KeyValue::new("group", group.to_owned()),
+            settled: meter.u64_counter("tradewind_settled_records").with_description("Records settled for good").build(),
+            failures: meter.u64_counter("tradewind_failures").with_description("Failures by class and code, before any verdict").build(),
+            commit_seconds: meter
+                .f64_histogram("tradewind_commit_duration_seconds")
+                .with_description("One ledger transaction for a batch")
+                .with_boundaries(SECONDS.to_vec())
+                .build(),
+            batch_records: meter
+                .u64_histogram("tradewind_commit_batch_records")
+                .with_description("Records in one ledger transaction")
+                .with_boundaries(vec![1.0, 4.0, 16.0, 64.0, 128.0, 256.0])
+                .build(),
+            act_seconds: meter
+                .f64_histogram("tradewind_act_duration_seconds")
+                .with_description("One act: a request to a target, or a produce until its delivery report")
+                .with_boundaries(SECONDS.to_vec())
+                .build(),
+            in_hand: meter.u64_gauge("tradewind_in_hand_records").with_description("Records taken in and not settled").build(),
+            circuit_open: meter.u64_gauge("tradewind_circuit_open").with_description("1 while a lane's other side is away").build(),
+        }
+    }
+
+    pub(crate) fn committed(&self, records: usize, seconds: f64) {
+        self.batch_records.record(records as u64, std::slice::from_ref(&self.group));
+        self.commit_seconds.record(seconds, std::slice::from_ref(&self.group));
+    }
+
+    pub(crate) fn settled(&self, records: u64, in_hand: usize) {
+        self.settled.add(records, std::slice::from_ref(&self.group));
+        self.in_hand.record(in_hand as u64, std::slice::from_ref(&self.group));
+    }
+
+    pub(crate) fn failed(&self, class: &'static str, code: &'static str) {
+        self.failures.add(1, &[self.group.clone(), KeyValue::new("class", class), KeyValue::new("code", code)]);
+    }
+
+    pub(crate) fn acted(&self, lane: &'static str, seconds: f64) {
+        self.act_seconds.record(seconds, &[self.group.clone(), KeyValue::new("lane", lane)]);
+    }
+
+    pub(crate) fn circuit(&self, lane: &'static str, open: bool) {
+        self.circuit_open.record(u64::from(open), &[self.group.clone(), KeyValue::new("lane", lane)]);
+    }
+}
+
+const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];

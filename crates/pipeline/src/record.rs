@@ -1,0 +1,78 @@
+//! Records as they come and as they go.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use contracts::headers::Headers;
+use uuid::Uuid;
+
+/// A topic's partition.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Partition {
+    pub topic: Arc<str>,
+    pub number: i32,
+}
+
+impl Partition {
+    pub fn new(topic: impl Into<Arc<str>>, number: i32) -> Self {
+        Self { topic: topic.into(), number }
+    }
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}]", self.topic, self.number)
+    }
+}
+
+/// Where a record was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    pub partition: Partition,
+    pub offset: i64,
+}
+
+/// How a record came to us, which says what has to happen when it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// Read from the topic: its offset moves when it is settled.
+    Topic,
+    /// Drained from the letters: its letter changes state when it is settled.
+    Letter(Uuid),
+}
+
+/// One record, as read. A drained letter is the same record again, byte for byte.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub partition: Partition,
+    pub offset: i64,
+    /// Milliseconds since 1970 as the producer set them; a replay keeps them.
+    pub timestamp_ms: i64,
+    /// The aggregate: it orders and parks.
+    pub key: Bytes,
+    pub value: Bytes,
+    pub headers: Headers,
+    pub origin: Origin,
+}
+
+impl Record {
+    /// Payload size, for the byte bounds.
+    pub fn size(&self) -> usize {
+        self.key.len() + self.value.len()
+    }
+
+    pub fn key_text(&self) -> String {
+        String::from_utf8_lossy(&self.key).into_owned()
+    }
+}
+
+/// One record to produce. Its bytes are stored with the decision before they are sent, and sent again unchanged.
+#[derive(Debug, Clone)]
+pub struct OutRecord {
+    pub topic: Arc<str>,
+    pub key: Bytes,
+    pub value: Bytes,
+    pub headers: Headers,
+    pub timestamp_ms: i64,
+}

@@ -1,0 +1,139 @@
+//! The traits between the engine and the world: where records come from, who decides, who acts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fault::Fault;
+use tokio::sync::oneshot;
+use tracing::Span;
+
+use crate::policy::Verdict;
+use crate::record::{Partition, Record};
+
+/// What a source says, in the order in which it happened.
+#[derive(Debug)]
+pub enum SourceEvent {
+    Assigned(Vec<Partition>),
+    /// The engine answers with the offsets to store, as soon as what is out is settled or a few seconds are over.
+    Revoked {
+        partitions: Vec<Partition>,
+        answer: oneshot::Sender<Vec<(Partition, i64)>>,
+    },
+    /// Somebody else has them already: nothing may be stored.
+    Lost(Vec<Partition>),
+    Record(Record),
+}
+
+/// Where records come from. `None` = it ended by itself, which is a failure unless we asked for it.
+#[async_trait]
+pub trait Source: Send + 'static {
+    async fn next(&mut self) -> Option<SourceEvent>;
+}
+
+/// Commands to a source; none of them waits.
+pub trait SourceControl: Send + Sync + 'static {
+    fn pause(&self, partitions: &[Partition]);
+    fn resume(&self, partitions: &[Partition]);
+    /// The next offsets to read; committed by the source soon after.
+    fn store(&self, offsets: &[(Partition, i64)]);
+}
+
+/// What happened to a record since the ledger last saw it.
+#[derive(Debug)]
+pub enum Turn<R> {
+    /// A first delivery, a redelivery, a drained letter, or another try: the ledger knows how far it had come.
+    Arrived,
+    /// An act went through.
+    Acted(R),
+    /// It failed. [`Verdict::Letter`]: write the letter and park the key, in this transaction. Otherwise: note it, it will
+    /// arrive again. `report` is what the act can say of a request that may have been applied.
+    Failed { fault: Arc<Fault>, verdict: Verdict, attempts: u32, report: Option<R> },
+}
+
+/// One record of a batch.
+#[derive(Debug)]
+pub struct Entry<R> {
+    pub record: Arc<Record>,
+    pub turn: Turn<R>,
+    /// The record's span: outputs made while it is current carry its trace.
+    pub span: Span,
+}
+
+/// A batch: at most one record per key.
+pub type Batch<R> = Vec<Arc<Entry<R>>>;
+
+/// What a record does next.
+#[derive(Debug)]
+pub enum Next<A> {
+    /// Settled for good: applied, superseded, discarded, or durably a letter.
+    Done,
+    Act(A),
+    /// Not now; let it arrive again after this. No failure, nothing counted.
+    Later(Duration),
+    /// The record itself failed; the failure policy decides. Nothing of it was stored.
+    Fail(Fault),
+}
+
+/// Why a whole batch was not committed.
+#[derive(Debug)]
+pub enum CommitError {
+    /// The database is away or gave up this transaction: the same batch again, later.
+    Unavailable(Fault),
+    /// Some record of it can't be stored: the engine looks for it by halves.
+    Rejected(Fault),
+}
+
+/// Decides, and remembers what was decided.
+#[async_trait]
+pub trait Ledger: Send + Sync + 'static {
+    type Act: Clone + Send + Sync + 'static;
+    type Report: Send + Sync + 'static;
+
+    /// One transaction for the whole batch; as many answers as entries, in their order. Idempotent: after a commit whose
+    /// answer was lost the same batch comes again.
+    async fn commit(&self, batch: Batch<Self::Report>) -> Result<Vec<Next<Self::Act>>, CommitError>;
+
+    /// Letters whose turn has come, oldest first, claimed for this process. Called at least once a second.
+    async fn drain(&self, _max: usize) -> Result<Vec<Record>, Fault> {
+        Ok(Vec::new())
+    }
+}
+
+/// A class of acts that share a limit and a circuit.
+#[derive(Debug, Clone)]
+pub struct LaneSpec {
+    /// Metric label.
+    pub name: &'static str,
+    /// Most acts at once.
+    pub slots: usize,
+    /// The other side is part of the installation (our broker): retry for ever, in place, and tell nobody.
+    pub is_ours: bool,
+}
+
+/// An act that failed.
+#[derive(Debug)]
+pub struct ActError<R> {
+    pub fault: Fault,
+    pub report: Option<R>,
+}
+
+impl<R> From<Fault> for ActError<R> {
+    fn from(fault: Fault) -> Self {
+        Self { fault, report: None }
+    }
+}
+
+/// Acts on the outside: sends one request, produces stored bytes.
+#[async_trait]
+pub trait Actor<A, R>: Send + Sync + 'static {
+    fn lanes(&self) -> Vec<LaneSpec>;
+
+    /// Index into [`Actor::lanes`].
+    fn lane(&self, act: &A) -> usize;
+
+    async fn act(&self, record: &Record, act: A) -> Result<R, ActError<R>>;
+
+    /// The cheapest look whether a lane's other side is back.
+    async fn probe(&self, lane: usize) -> Result<(), Fault>;
+}
