@@ -1,0 +1,23 @@
+//! PostgreSQL, as this product uses it: one database per installation, one linear migration history, and the ledgers that every
+//! group's records are settled in.
+//!
+//! [`decisions`] stores what a group decided with the exact bytes to produce; [`letters`] what it gave up on; [`effects`] what
+//! was sent to foreign systems; [`spool`] what the door took in while Kafka was away; [`outbox`] records born without an input;
+//! [`account`] adds all of it up.
+
+pub mod account;
+pub mod decisions;
+pub mod effects;
+mod error;
+pub mod letters;
+mod migrate;
+pub mod outbox;
+pub mod owner;
+pub mod spool;
+mod stored;
+mod transaction;
+
+pub use error::{Error, commit_error};
+pub use migrate::{migrate, pending_migrations};
+pub use owner::Owner;
+pub use transaction::{Store, StoreSettings, Tx};

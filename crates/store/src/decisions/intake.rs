@@ -1,0 +1,110 @@
+//! What is known of records that arrive: new, decided before, a letter already, or held behind one.
+
+use std::collections::HashMap;
+
+use contracts::topics::Parking;
+use pipeline::{Origin, OutRecord};
+use sha2::{Digest as _, Sha256};
+
+use super::Input;
+use crate::letters::{self, Obligation};
+use crate::owner::Owner;
+use crate::stored::decode_records;
+use crate::{Error, Tx};
+
+/// The code of the letter for a second delivery under one id.
+pub(super) const ID_REUSED: &str = "delivery_id_reused";
+
+pub(super) enum Known {
+    New,
+    /// Settled, waiting, or durably a letter: nothing is left to do, the offset may move.
+    Settled,
+    /// Decided, and not known to be produced.
+    Unpublished(Vec<OutRecord>),
+    /// Decided, but about other bytes.
+    IdReused,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    state: Option<String>,
+    outputs: Option<Vec<u8>>,
+    hash: Option<Vec<u8>>,
+    letter_state: Option<String>,
+    parked: bool,
+}
+
+/// One query for the whole batch; records of parked keys are held on the way, under the parked rows' locks.
+pub(super) async fn look_up(
+    tx: &mut Tx,
+    owner: Owner,
+    group: &str,
+    inputs: &[Input<'_>],
+    obligations: &[Obligation],
+    policy: Parking,
+    with_hashes: bool,
+) -> Result<Vec<Known>, Error> {
+    let ids: Vec<_> = obligations.iter().map(|it| it.id).collect();
+    let aggregates: Vec<_> = obligations.iter().map(|it| it.aggregate.as_str()).collect();
+    let sql = owner.sql(
+        "select d.state, d.outputs, d.hash, l.state as letter_state, p.aggregate is not null as parked
+         from unnest($2::uuid[], $3::text[]) with ordinality as i (ce_id, aggregate, n)
+         left join {schema}.decision d on d.grp = $1 and d.ce_id = i.ce_id
+         left join letters.letter l on l.grp = $1 and l.ce_id = i.ce_id
+         left join letters.parked p on p.grp = $1 and p.aggregate = i.aggregate
+         order by i.n",
+    );
+    let rows: Vec<Row> = sqlx::query_as(sql).bind(group).bind(&ids).bind(&aggregates).fetch_all(&mut *tx).await?;
+
+    let mut held = held_keys(tx, group, inputs, obligations, &rows, policy).await?;
+    let mut known = Vec::with_capacity(rows.len());
+    for ((input, obligation), row) in inputs.iter().zip(obligations).zip(rows) {
+        known.push(match (row.state, input.record.origin) {
+            (Some(_), _) if with_hashes && row.hash.is_some_and(|it| it != value_hash(&input.record.value)) => Known::IdReused,
+            (Some(_), _) => match row.outputs {
+                Some(outputs) => Known::Unpublished(decode_records(&outputs)?),
+                None => Known::Settled,
+            },
+            // A drained letter goes on only while it is its turn: one before it may have failed again.
+            (None, Origin::Letter(_)) => if row.letter_state.as_deref() == Some("replaying") { Known::New } else { Known::Settled },
+            // Committed as a letter before a crash, read again after it.
+            (None, Origin::Topic) if row.letter_state.is_some() => Known::Settled,
+            (None, Origin::Topic) => match held.remove(&obligation.aggregate) {
+                Some(parked) => {
+                    letters::hold(tx, group, obligation, input.record, &parked).await?;
+                    Known::Settled
+                }
+                None => Known::New,
+            },
+        });
+    }
+    Ok(known)
+}
+
+/// The parked keys among them, locked. A key that was freed since the look-up is not among them any more.
+async fn held_keys(
+    tx: &mut Tx,
+    group: &str,
+    inputs: &[Input<'_>],
+    obligations: &[Obligation],
+    rows: &[Row],
+    policy: Parking,
+) -> Result<HashMap<String, letters::ParkedKey>, Error> {
+    if policy != Parking::Park {
+        return Ok(HashMap::new());
+    }
+    let is_live = |input: &Input<'_>, row: &Row| row.parked && row.state.is_none() && input.record.origin == Origin::Topic;
+    let mut parked: Vec<&str> = inputs
+        .iter()
+        .zip(obligations)
+        .zip(rows)
+        .filter(|((input, _), row)| is_live(input, row))
+        .map(|((_, obligation), _)| obligation.aggregate.as_str())
+        .collect();
+    parked.sort_unstable();
+    if parked.is_empty() { Ok(HashMap::new()) } else { letters::lock_parked(tx, group, &parked).await }
+}
+
+pub fn value_hash(value: &[u8]) -> Vec<u8> {
+    Sha256::digest(value).to_vec()
+}

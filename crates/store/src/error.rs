@@ -1,0 +1,81 @@
+use fault::{Class, Classify, Fault};
+use pipeline::CommitError;
+
+/// A database call that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Away, overloaded, or it gave up this transaction: the same again, later.
+    #[error("the database is away or gave up the transaction")]
+    Unavailable(#[source] sqlx::Error),
+    /// The data itself can't be stored: the same again will fail again.
+    #[error("the database refuses this data")]
+    Rejected(#[source] sqlx::Error),
+    /// The schema is not the one that this version was built for, or the role may not do this.
+    #[error("the database is not set up for this version: run `tradewind migrate`")]
+    Schema(#[source] sqlx::Error),
+    #[error("the migrations can't be applied")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// What was stored can't be read back: damage, or a newer version's data.
+    #[error("stored {what} can't be read back")]
+    Corrupt { what: &'static str, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("the database's URL is not usable: expected postgres://user@host:port/database")]
+    Url(#[source] sqlx::Error),
+    #[error("the task of a transaction panicked")]
+    Panicked,
+}
+
+impl Error {
+    pub(crate) fn corrupt(what: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Corrupt { what, source: source.into() }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let Some(database) = error.as_database_error() else {
+            return match error {
+                sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) | sqlx::Error::Decode(_) => Self::Schema(error),
+                sqlx::Error::Encode(_) => Self::Rejected(error),
+                _ => Self::Unavailable(error),
+            };
+        };
+        // Classes of SQLSTATE: https://www.postgresql.org/docs/15/errcodes-appendix.html
+        match database.code().as_deref().map(|code| code.split_at_checked(2).map_or(code, |it| it.0)) {
+            Some("21" | "22" | "23") => Self::Rejected(error),
+            Some("3D" | "3F" | "42") => Self::Schema(error),
+            _ => Self::Unavailable(error),
+        }
+    }
+}
+
+impl Classify for Error {
+    fn class(&self) -> Class {
+        match self {
+            Self::Unavailable(_) => Class::Outage,
+            Self::Rejected(_) => Class::Validation,
+            Self::Schema(_) | Self::Migrate(_) | Self::Url(_) => Class::Auth,
+            Self::Corrupt { .. } => Class::Schema,
+            Self::Panicked => Class::Poison,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "database_unavailable",
+            Self::Rejected(_) => "database_rejected",
+            Self::Schema(_) => "database_schema",
+            Self::Migrate(_) => "database_migrate",
+            Self::Corrupt { .. } => "database_corrupt",
+            Self::Url(_) => "database_url",
+            Self::Panicked => "database_panicked",
+        }
+    }
+}
+
+/// For a ledger: is it the database or the data?
+pub fn commit_error(error: Error) -> CommitError {
+    match error {
+        Error::Rejected(_) | Error::Corrupt { .. } | Error::Panicked => CommitError::Rejected(Fault::from(error)),
+        Error::Unavailable(_) | Error::Schema(_) | Error::Migrate(_) | Error::Url(_) => CommitError::Unavailable(Fault::from(error)),
+    }
+}

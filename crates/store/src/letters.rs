@@ -1,0 +1,229 @@
+//! Dead letters and parked keys.
+//!
+//! A letter is the record, byte for byte, with what went wrong. Where a stream parks, later records of its key become letters
+//! too (held) and follow in order once the head has gone. `letters.parked` has a row per key with open letters; every change of
+//! a key's letters happens under that row's lock, so that nothing can slip in between the last held one and the first live one.
+
+mod admin;
+mod drain;
+
+use std::collections::HashMap;
+
+use contracts::ids;
+use contracts::topics::Parking;
+use domain::AggregateKey;
+use fault::Fault;
+use pipeline::{Origin, Record};
+use uuid::Uuid;
+
+use crate::decisions::State;
+use crate::stored::encode_headers;
+use crate::{Error, Tx};
+
+pub use admin::{
+    AuditEntry, DiscardScope, Filter, Letter, LetterError, LetterState, Page, StoredLetter, discard, get, list, replay, verify_audit,
+};
+pub use drain::Drainer;
+
+/// What a group owes for one record: the account's unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obligation {
+    /// The record's `ce_id`, else derived from where it lies.
+    pub id: Uuid,
+    /// The connection or target that it came from.
+    pub source: String,
+    /// The kind of entity, `raw` where nothing is known.
+    pub kind: String,
+    pub aggregate: String,
+    /// Only where the policy is latest-wins.
+    pub subject: Option<String>,
+}
+
+impl Obligation {
+    pub fn of(record: &Record) -> Self {
+        let aggregate = record.key_text();
+        let position = || ids::of_position(&record.partition.topic, record.partition.number, record.offset);
+        let id = record.headers.event_id().unwrap_or_else(position);
+        let key: Option<AggregateKey> = aggregate.parse().ok();
+        let subject = record.headers.text(contracts::headers::CE_SUBJECT).and_then(|it| it.parse::<AggregateKey>().ok());
+        let source = key.as_ref().map_or_else(|| "unknown".to_owned(), |it| it.source().to_owned());
+        let kind = subject.or(key).map_or_else(|| "raw".to_owned(), |it| it.kind().to_owned());
+        Self { id, source, kind, aggregate, subject: None }
+    }
+}
+
+/// A key with open letters, its row locked.
+#[derive(Debug, Clone)]
+pub struct ParkedKey {
+    pub head: Uuid,
+    pub draining: bool,
+}
+
+/// Locks those of the keys that are parked. `aggregates` sorted: two batches must not wait for each other.
+pub async fn lock_parked(tx: &mut Tx, group: &str, aggregates: &[&str]) -> Result<HashMap<String, ParkedKey>, Error> {
+    let sql = "select aggregate, head, draining from letters.parked where grp = $1 and aggregate = any($2) order by aggregate for update";
+    let rows: Vec<(String, Uuid, bool)> = sqlx::query_as(sql).bind(group).bind(aggregates).fetch_all(tx).await?;
+    Ok(rows.into_iter().map(|(aggregate, head, draining)| (aggregate, ParkedKey { head, draining })).collect())
+}
+
+/// Puts a live record behind the letters of its key. The parked row is locked.
+pub async fn hold(tx: &mut Tx, group: &str, obligation: &Obligation, record: &Record, parked: &ParkedKey) -> Result<(), Error> {
+    let state = if parked.draining { "replaying" } else { "held" };
+    insert(tx, group, obligation, record, state, Some(parked.head), None, 0).await?;
+    audit(tx, "system", "letter.held", Some(ids::letter(group, obligation.id)), "a record of its key is dead", None).await
+}
+
+/// Writes the letter of a record that was given up, or the new failure of one that was tried again, and parks its key.
+pub async fn bury(
+    tx: &mut Tx,
+    group: &str,
+    obligation: &Obligation,
+    record: &Record,
+    fault: &Fault,
+    attempts: u32,
+    policy: Parking,
+) -> Result<(), Error> {
+    let id = match record.origin {
+        Origin::Letter(id) => {
+            lock_parked(tx, group, &[&obligation.aggregate]).await?;
+            fail_again(tx, id, fault, attempts).await?;
+            id
+        }
+        Origin::Topic => {
+            insert(tx, group, obligation, record, "dead", None, Some(fault), attempts).await?;
+            ids::letter(group, obligation.id)
+        }
+    };
+    match policy {
+        Parking::Park => park(tx, group, &obligation.aggregate, id).await?,
+        // Nothing waits for it; what was claimed to drain it is given back.
+        Parking::LatestWins | Parking::Independent => unpark(tx, group, &obligation.aggregate).await?,
+    }
+    audit(tx, "system", "letter.dead", Some(id), &format!("{}: {}", fault.code, fault.message), None).await
+}
+
+/// Everything of the key that is still open waits behind this letter.
+async fn park(tx: &mut Tx, group: &str, aggregate: &str, head: Uuid) -> Result<(), Error> {
+    let sql = "insert into letters.parked (grp, aggregate, head) values ($1, $2, $3)
+               on conflict (grp, aggregate) do update set head = $3, draining = false, claimed_by = null, claimed_until = null";
+    sqlx::query(sql).bind(group).bind(aggregate).bind(head).execute(&mut *tx).await?;
+    let sql = "update letters.letter set state = 'held', blocked_by = $3 where grp = $1 and aggregate = $2 and state in ('replaying', 'held') and id <> $3";
+    sqlx::query(sql).bind(group).bind(aggregate).bind(head).execute(tx).await?;
+    Ok(())
+}
+
+async fn unpark(tx: &mut Tx, group: &str, aggregate: &str) -> Result<(), Error> {
+    sqlx::query("delete from letters.parked where grp = $1 and aggregate = $2").bind(group).bind(aggregate).execute(tx).await?;
+    Ok(())
+}
+
+/// A drained letter has ended; those behind it follow, or the key is free.
+pub async fn settle(tx: &mut Tx, group: &str, aggregate: &str, letter: Uuid, state: State) -> Result<(), Error> {
+    lock_parked(tx, group, &[aggregate]).await?;
+    let sql = "update letters.letter set state = $2, settled_at = now(), blocked_by = null where id = $1 and state = 'replaying'";
+    let settled = sqlx::query(sql).bind(letter).bind(state.as_str()).execute(&mut *tx).await?;
+    if settled.rows_affected() == 0 {
+        return Ok(());
+    }
+    audit(tx, "system", &format!("letter.{}", state.as_str()), Some(letter), "", None).await?;
+    free_if_empty(tx, group, aggregate).await
+}
+
+/// The parked row is locked. Held letters become due; without any, the key is free.
+pub(crate) async fn free_if_empty(tx: &mut Tx, group: &str, aggregate: &str) -> Result<(), Error> {
+    let sql = "update letters.letter set state = 'replaying', blocked_by = null where grp = $1 and aggregate = $2 and state = 'held'";
+    sqlx::query(sql).bind(group).bind(aggregate).execute(&mut *tx).await?;
+    let sql = "select id from letters.letter where grp = $1 and aggregate = $2 and state in ('dead', 'held', 'replaying') order by ordinal limit 1";
+    let next: Option<Uuid> = sqlx::query_scalar(sql).bind(group).bind(aggregate).fetch_optional(&mut *tx).await?;
+    match next {
+        None => unpark(tx, group, aggregate).await,
+        Some(head) => {
+            let sql = "update letters.parked set head = $3, draining = true where grp = $1 and aggregate = $2";
+            sqlx::query(sql).bind(group).bind(aggregate).bind(head).execute(tx).await?;
+            Ok(())
+        }
+    }
+}
+
+/// Dead letters about these subjects have been overtaken by a good version.
+pub async fn supersede(tx: &mut Tx, group: &str, subjects: &[String]) -> Result<(), Error> {
+    if subjects.is_empty() {
+        return Ok(());
+    }
+    let sql = "update letters.letter set state = 'superseded', settled_at = now() where grp = $1 and subject = any($2) and state = 'dead' returning id";
+    let ended: Vec<Uuid> = sqlx::query_scalar(sql).bind(group).bind(subjects).fetch_all(&mut *tx).await?;
+    for id in ended {
+        audit(tx, "system", "letter.superseded", Some(id), "a later version was applied", None).await?;
+    }
+    Ok(())
+}
+
+/// `request_id`: an error of the unique constraint tells that the request was carried out before.
+pub async fn audit(tx: &mut Tx, actor: &str, verb: &str, letter: Option<Uuid>, detail: &str, request_id: Option<&str>) -> Result<(), Error> {
+    let sql = "select letters.append_audit($1, $2, $3, $4, $5)";
+    sqlx::query(sql).bind(actor).bind(verb).bind(letter).bind(detail).bind(request_id).execute(tx).await?;
+    Ok(())
+}
+
+#[expect(clippy::too_many_arguments, reason = "a row of a wide table, written in one place")]
+async fn insert(
+    tx: &mut Tx,
+    group: &str,
+    obligation: &Obligation,
+    record: &Record,
+    state: &str,
+    blocked_by: Option<Uuid>,
+    fault: Option<&Fault>,
+    attempts: u32,
+) -> Result<(), Error> {
+    let sql = "insert into letters.letter (id, grp, ce_id, source, kind, aggregate, subject, state, blocked_by, origin_topic, origin_partition,
+                 origin_offset, origin_time_ms, key, value, headers, class, code, message, causes, fingerprint, missing, attempts)
+               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
+               on conflict on constraint letter_once do nothing";
+    sqlx::query(sql)
+        .bind(ids::letter(group, obligation.id))
+        .bind(group)
+        .bind(obligation.id)
+        .bind(&obligation.source)
+        .bind(&obligation.kind)
+        .bind(&obligation.aggregate)
+        .bind(&obligation.subject)
+        .bind(state)
+        .bind(blocked_by)
+        .bind(record.partition.topic.as_ref())
+        .bind(record.partition.number)
+        .bind(record.offset)
+        .bind(record.timestamp_ms)
+        .bind(record.key.as_ref())
+        .bind(record.value.as_ref())
+        .bind(encode_headers(&record.headers))
+        .bind(fault.map(|it| it.class.as_str()))
+        .bind(fault.map(|it| it.code))
+        .bind(fault.map(|it| it.message.as_str()))
+        .bind(fault.map(Fault::causes).unwrap_or_default())
+        .bind(fault.map(Fault::fingerprint))
+        .bind(fault.and_then(|it| it.missing.as_deref()))
+        .bind(i32::try_from(attempts).unwrap_or(i32::MAX))
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// The letter shows its last failure; the audit has all of them.
+async fn fail_again(tx: &mut Tx, id: Uuid, fault: &Fault, attempts: u32) -> Result<(), Error> {
+    let sql = "update letters.letter set state = 'dead', blocked_by = null, class = $2, code = $3, message = $4, causes = $5, fingerprint = $6,
+                 missing = $7, attempts = attempts + $8, last_failed_at = now(), published_at = null
+               where id = $1 and state = 'replaying'";
+    sqlx::query(sql)
+        .bind(id)
+        .bind(fault.class.as_str())
+        .bind(fault.code)
+        .bind(&fault.message)
+        .bind(fault.causes())
+        .bind(fault.fingerprint())
+        .bind(fault.missing.as_deref())
+        .bind(i32::try_from(attempts).unwrap_or(i32::MAX))
+        .execute(tx)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Letters whose turn has come, key by key: one process drains a key, in order.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use pipeline::{Batch, Next, Origin, Partition, Record};
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use crate::stored::decode_headers;
+use crate::{Error, Store};
+
+/// Long enough for a slow request, short enough that a dead process's keys go on soon.
+const CLAIM: Duration = Duration::from_secs(60);
+
+/// Claims keys for one process and hands their letters out once.
+pub struct Drainer {
+    store: Store,
+    group: String,
+    me: Uuid,
+    in_hand: Mutex<HashSet<Uuid>>,
+}
+
+impl Drainer {
+    pub fn new(store: Store, group: &str) -> Self {
+        Self { store, group: group.to_owned(), me: Uuid::new_v4(), in_hand: Mutex::default() }
+    }
+
+    /// Letters in the order of their keys, at most `max` that are not out already. Claims are renewed on the way.
+    pub async fn drain(&self, max: usize) -> Result<Vec<Record>, Error> {
+        let sql = "update letters.parked set claimed_by = $2, claimed_until = now() + $3
+                   where grp = $1 and aggregate in (
+                     select aggregate from letters.parked
+                     where grp = $1 and draining and (claimed_by = $2 or claimed_until is null or claimed_until < now())
+                     order by since limit $4 for update skip locked)
+                   returning aggregate";
+        let keys: Vec<String> = sqlx::query_scalar(sql)
+            .bind(&self.group)
+            .bind(self.me)
+            .bind(CLAIM)
+            .bind(i64::try_from(max).unwrap_or(i64::MAX))
+            .fetch_all(self.store.pool())
+            .await?;
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let out: Vec<Uuid> = self.in_hand.lock().expect("nobody panics with it").iter().copied().collect();
+        let sql = "select id, origin_topic, origin_partition, origin_offset, origin_time_ms, key, value, headers from letters.letter
+                   where grp = $1 and aggregate = any($2) and state = 'replaying' and id <> all($3) order by ordinal limit $4";
+        let rows = sqlx::query(sql)
+            .bind(&self.group)
+            .bind(&keys)
+            .bind(&out)
+            .bind(i64::try_from(max).unwrap_or(i64::MAX))
+            .fetch_all(self.store.pool())
+            .await?;
+        let mut records = Vec::with_capacity(rows.len());
+        for row in rows {
+            let id: Uuid = row.try_get("id")?;
+            let topic: String = row.try_get("origin_topic")?;
+            records.push(Record {
+                partition: Partition::new(topic, row.try_get("origin_partition")?),
+                offset: row.try_get("origin_offset")?,
+                timestamp_ms: row.try_get("origin_time_ms")?,
+                key: row.try_get::<Vec<u8>, _>("key")?.into(),
+                value: row.try_get::<Vec<u8>, _>("value")?.into(),
+                headers: decode_headers(row.try_get("headers")?)?,
+                origin: Origin::Letter(id),
+            });
+            self.in_hand.lock().expect("nobody panics with it").insert(id);
+        }
+        Ok(records)
+    }
+
+    /// After a commit: settled letters may come out again, should somebody replay them.
+    pub fn forget_settled<R, A>(&self, batch: &Batch<R>, nexts: &[Next<A>]) {
+        let settled = batch.iter().zip(nexts).filter_map(|(entry, next)| match (entry.record.origin, next) {
+            (Origin::Letter(id), Next::Done) => Some(id),
+            _ => None,
+        });
+        let mut in_hand = self.in_hand.lock().expect("nobody panics with it");
+        for id in settled {
+            in_hand.remove(&id);
+        }
+    }
+}
