@@ -1,0 +1,65 @@
+//! Kafka, as this product uses it. librdkafka's defaults are unsafe for us in a dozen places; every client is built here, from
+//! one set of settings, so that no service can forget one of them.
+
+mod client;
+mod consumer;
+pub mod embedded;
+pub mod fullness;
+mod headers;
+mod lag;
+mod log;
+mod offsets;
+mod poll;
+mod producer;
+mod publisher;
+mod rebalance;
+pub mod topics;
+
+pub use client::{BusSettings, Security};
+pub use consumer::{Consumer, ConsumerHandle, Heartbeat};
+pub use offsets::{Offsets, PartitionOffsets};
+pub use producer::{ProduceError, Producer, Role};
+pub use publisher::Publisher;
+
+use fault::{Class, Classify};
+use rdkafka::error::KafkaError;
+
+/// A client that could not be made, or an administrative call that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the Kafka client could not be made from these settings")]
+    Client(#[source] KafkaError),
+    #[error("Kafka at {brokers} did not answer: is it running, and is the address right?")]
+    Unreachable {
+        brokers: String,
+        #[source]
+        source: KafkaError,
+    },
+    #[error("Kafka refused: {what}")]
+    Refused {
+        what: String,
+        #[source]
+        source: KafkaError,
+    },
+    #[error("with {min_insync} copies in step required and {replication} kept, nothing could ever be written")]
+    Durability { replication: i32, min_insync: i32 },
+}
+
+impl Classify for Error {
+    fn class(&self) -> Class {
+        match self {
+            Self::Client(_) | Self::Durability { .. } => Class::Auth,
+            Self::Unreachable { .. } => Class::Outage,
+            Self::Refused { .. } => Class::Transient,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Client(_) => "kafka_settings",
+            Self::Unreachable { .. } => "kafka_unreachable",
+            Self::Refused { .. } => "kafka_refused",
+            Self::Durability { .. } => "kafka_durability",
+        }
+    }
+}

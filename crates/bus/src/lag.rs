@@ -1,0 +1,46 @@
+//! How far this process's partitions are behind, from the client's own statistics.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use opentelemetry::metrics::ObservableGauge;
+use opentelemetry::{KeyValue, global};
+use rdkafka::Statistics;
+
+/// Records between what is settled and the end of a partition. A gauge that is asked, not told: a partition that went to another
+/// member must vanish here.
+pub(crate) struct Lag {
+    partitions: Arc<Mutex<HashMap<(String, i32), u64>>>,
+    _gauge: ObservableGauge<u64>,
+}
+
+impl Lag {
+    pub(crate) fn of_group(group: &str) -> Self {
+        let partitions: Arc<Mutex<HashMap<(String, i32), u64>>> = Arc::default();
+        let (seen, group) = (Arc::downgrade(&partitions), group.to_owned());
+        let gauge = global::meter("tradewind")
+            .u64_observable_gauge("tradewind_consumer_lag_records")
+            .with_description("Records that the group has not settled, of the partitions that this process reads")
+            .with_callback(move |observer| {
+                let Some(partitions) = seen.upgrade() else { return };
+                for ((topic, partition), lag) in partitions.lock().expect("nobody panics with it").iter() {
+                    let labels = [
+                        KeyValue::new("group", group.clone()),
+                        KeyValue::new("topic", topic.clone()),
+                        KeyValue::new("partition", i64::from(*partition)),
+                    ];
+                    observer.observe(*lag, &labels);
+                }
+            })
+            .build();
+        Self { partitions, _gauge: gauge }
+    }
+
+    pub(crate) fn update(&self, statistics: &Statistics) {
+        let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values().map(|it| (&topic.topic, it)));
+        // It also lists partitions that were ours once, and gives -1 for what it does not know yet.
+        let ours = partitions.filter(|(_, it)| it.fetch_state == "active");
+        let lags = ours.filter_map(|(topic, it)| Some(((topic.clone(), it.partition), u64::try_from(it.consumer_lag_stored).ok()?)));
+        *self.partitions.lock().expect("nobody panics with it") = lags.collect();
+    }
+}

@@ -1,0 +1,176 @@
+//! Producers. Every failure to produce is *unknown*: the broker may have the record, and safe Rust can't ask. Whoever produces
+//! sends the same bytes under the same id again, and readers drop the twin.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fault::{Class, Classify};
+use pipeline::{OutRecord, Partition, Position};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+
+use crate::fullness::{Fullness, OnTheWay};
+use crate::log::Logged;
+use crate::{BusSettings, Error, headers};
+
+/// What a producer is for: its lingering and its patience.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Somebody waits at the door: no lingering, a budget for the ack, a small queue.
+    Door { budget: Duration },
+    /// Between topics: what waits batches itself.
+    Relay,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ProduceError {
+    #[error("Kafka did not confirm {topic} in time; it may have the record")]
+    Unconfirmed {
+        topic: Arc<str>,
+        #[source]
+        source: KafkaError,
+    },
+    #[error("the producer's queue is full: Kafka is away or too slow")]
+    QueueFull,
+    /// Only the embedded broker is ever full.
+    #[error("a partition of {topic} is full of unread records")]
+    PartitionFull { topic: Arc<str> },
+    /// The same bytes will be refused again.
+    #[error("Kafka refuses this record for {topic} for good")]
+    Refused {
+        topic: Arc<str>,
+        #[source]
+        source: KafkaError,
+    },
+}
+
+impl Classify for ProduceError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Unconfirmed { .. } | Self::QueueFull | Self::PartitionFull { .. } => Class::Outage,
+            Self::Refused { .. } => Class::Validation,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unconfirmed { .. } => "kafka_unconfirmed",
+            Self::QueueFull => "kafka_queue_full",
+            Self::PartitionFull { .. } => "kafka_partition_full",
+            Self::Refused { .. } => "kafka_record_refused",
+        }
+    }
+}
+
+impl ProduceError {
+    fn new(topic: Arc<str>, source: KafkaError) -> Self {
+        match source.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::QueueFull) => Self::QueueFull,
+            Some(
+                RDKafkaErrorCode::MessageSizeTooLarge
+                | RDKafkaErrorCode::InvalidRecord
+                | RDKafkaErrorCode::InvalidMessage
+                | RDKafkaErrorCode::InvalidTimestamp,
+            ) => Self::Refused { topic, source },
+            _ => Self::Unconfirmed { topic, source },
+        }
+    }
+}
+
+/// Cheap to clone; the client underneath is shared and has threads of its own. Any number of records may be in flight.
+#[derive(Clone)]
+pub struct Producer {
+    inner: FutureProducer<Logged>,
+    brokers: Arc<str>,
+    fullness: Option<Arc<Fullness>>,
+}
+
+impl Producer {
+    pub fn new(settings: &BusSettings, client_id: &str, role: Role) -> Result<Self, Error> {
+        let mut config = settings.producer(client_id);
+        let (linger_ms, queue_kbytes, patience) = match role {
+            Role::Door { budget } => ("0", "16384", budget),
+            Role::Relay => ("1", "65536", RELAY_PATIENCE),
+        };
+        config
+            .set("linger.ms", linger_ms)
+            .set("queue.buffering.max.kbytes", queue_kbytes)
+            .set("message.timeout.ms", patience.as_millis().to_string());
+        let inner = config.create_with_context(Logged).map_err(Error::Client)?;
+        Ok(Self { inner, brokers: Arc::from(settings.brokers.as_str()), fullness: settings.fullness.clone() })
+    }
+
+    /// Fetches metadata before the first record: an idempotent producer that produces at once acks its first record half a
+    /// second later than one that knows its brokers.
+    pub async fn warm_up(&self, topic: &str, deadline: Duration) -> Result<(), Error> {
+        self.metadata(Some(topic.to_owned()), deadline).await
+    }
+
+    /// Whether a broker answers at all.
+    pub async fn probe(&self, deadline: Duration) -> Result<(), Error> {
+        self.metadata(None, deadline).await
+    }
+
+    async fn metadata(&self, topic: Option<String>, deadline: Duration) -> Result<(), Error> {
+        let inner = self.inner.clone();
+        let fetched = tokio::task::spawn_blocking(move || inner.client().fetch_metadata(topic.as_deref(), deadline).map(drop));
+        let fetched = fetched.await.expect("fetching metadata does not panic");
+        fetched.map_err(|source| Error::Unreachable { brokers: self.brokers.to_string(), source })
+    }
+
+    /// Returns when the broker has confirmed the record.
+    pub async fn produce(&self, record: &OutRecord) -> Result<Position, ProduceError> {
+        self.enqueue(record)?.await
+    }
+
+    /// Queues the record at once, so that records go out in the order of these calls; the future is its confirmation. Dropping
+    /// that does not unsend the record.
+    pub fn enqueue(&self, record: &OutRecord) -> Result<impl Future<Output = Result<Position, ProduceError>> + Send + use<>, ProduceError> {
+        let topic = record.topic.clone();
+        let on_the_way = self.room_for(record)?;
+        let message = FutureRecord::to(&record.topic)
+            .key(record.key.as_ref())
+            .payload(record.value.as_ref())
+            .timestamp(record.timestamp_ms)
+            .headers(headers::to_kafka(&record.headers));
+        let confirmed = self.inner.send_result(message).map_err(|(source, _)| ProduceError::new(topic.clone(), source))?;
+        Ok(async move {
+            let delivery = match confirmed.await {
+                Ok(Ok(delivery)) => delivery,
+                Ok(Err((source, _))) => return Err(ProduceError::new(topic, source)),
+                Err(_) => return Err(ProduceError::Unconfirmed { topic, source: KafkaError::Canceled }),
+            };
+            let position = Position { partition: Partition { topic, number: delivery.partition }, offset: delivery.offset };
+            if let Some(on_the_way) = on_the_way {
+                on_the_way.confirmed(&position.partition, position.offset);
+            }
+            Ok(position)
+        })
+    }
+
+    /// Only the embedded broker lacks room.
+    fn room_for(&self, record: &OutRecord) -> Result<Option<OnTheWay>, ProduceError> {
+        let Some(fullness) = &self.fullness else { return Ok(None) };
+        let headers: usize = record.headers.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
+        let bytes = (record.key.len() + record.value.len() + headers + 32) as u64;
+        match fullness.send(&record.topic, bytes) {
+            Some(on_the_way) => Ok(Some(on_the_way)),
+            None => Err(ProduceError::PartitionFull { topic: record.topic.clone() }),
+        }
+    }
+
+    /// Unread bytes of the embedded broker's fullest partition; 0 on every other broker.
+    pub fn fullest_partition_bytes(&self) -> u64 {
+        self.fullness.as_ref().map_or(0, |it| it.fullest_partition_bytes())
+    }
+
+    /// Waits for what is queued. What is not confirmed by then is produced again by whoever stored it.
+    pub async fn flush(&self, deadline: Duration) -> bool {
+        let inner = self.inner.clone();
+        tokio::task::spawn_blocking(move || inner.flush(deadline).is_ok()).await.unwrap_or(false)
+    }
+}
+
+/// How long a record waits in the queue before whoever stored it hears of it.
+const RELAY_PATIENCE: Duration = Duration::from_secs(30);

@@ -1,0 +1,149 @@
+//! What happens when partitions come and go. All of it runs inside the poll thread's calls.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use pipeline::{Partition, SourceEvent};
+use rdkafka::Offset;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::types::RDKafkaRespErr;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::consumer::with_offsets;
+use crate::lag::Lag;
+use crate::log;
+
+pub(crate) struct Context {
+    events: mpsc::Sender<SourceEvent>,
+    lag: Lag,
+    /// The process can't go on with this client: the poll loop ends, and with it the source.
+    is_broken: AtomicBool,
+}
+
+impl Context {
+    pub(crate) fn new(events: mpsc::Sender<SourceEvent>, group: &str) -> Self {
+        Self { events, lag: Lag::of_group(group), is_broken: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        self.is_broken.load(Ordering::Relaxed)
+    }
+
+    fn assigned(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) {
+        let begun = start_new_groups_at_the_beginning(consumer, list);
+        if let Err(error) = begun.and_then(|()| consumer.assign(list)) {
+            tracing::error!(%error, "partitions were offered and could not be taken: starting anew");
+            self.is_broken.store(true, Ordering::Relaxed);
+            return;
+        }
+        // Now they can be paused; and no record overtakes this, because records are read by the thread that is here.
+        self.tell(SourceEvent::Assigned(partitions_of(list)));
+    }
+
+    fn revoked(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
+        let partitions = partitions_of(list);
+        if consumer.assignment_lost() {
+            self.tell(SourceEvent::Lost(partitions));
+        } else if let Some(offsets) = self.ask_engine(partitions)
+            && !offsets.is_empty()
+            && let Err(error) = consumer.commit(&with_offsets(&offsets), CommitMode::Sync)
+        {
+            tracing::warn!(%error, "offsets were not committed before the partitions went; those records are read again");
+        }
+        if let Err(error) = consumer.unassign() {
+            tracing::error!(%error, "partitions could not be given back");
+        }
+    }
+
+    fn tell(&self, event: SourceEvent) {
+        if self.events.blocking_send(event).is_err() {
+            tracing::debug!("nobody reads this consumer any more");
+        }
+    }
+
+    /// Waits for the engine to settle what is out. It answers within its own grace period; this one is the net below it.
+    fn ask_engine(&self, partitions: Vec<Partition>) -> Option<Vec<(Partition, i64)>> {
+        let (answer, mut answered) = oneshot::channel();
+        self.events.blocking_send(SourceEvent::Revoked { partitions, answer }).ok()?;
+        let deadline = Instant::now() + REVOKE_WAIT_MAX;
+        while Instant::now() < deadline {
+            match answered.try_recv() {
+                Ok(offsets) => return Some(offsets),
+                Err(oneshot::error::TryRecvError::Closed) => return None,
+                Err(oneshot::error::TryRecvError::Empty) => std::thread::sleep(Duration::from_millis(2)),
+            }
+        }
+        None
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log::line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        log::error(&error, reason);
+    }
+
+    fn stats(&self, statistics: rdkafka::Statistics) {
+        self.lag.update(&statistics);
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        match error {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assigned(consumer, list),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => self.revoked(consumer, list),
+            other => {
+                tracing::error!(error = %RDKafkaErrorCode::from(other), "rebalance failed, giving everything back");
+                self.revoked(consumer, list);
+            }
+        }
+    }
+}
+
+/// `auto.offset.reset` would also apply to offsets that fell out of the topic, and skip records without a word.
+fn start_new_groups_at_the_beginning(consumer: &BaseConsumer<Context>, list: &mut TopicPartitionList) -> KafkaResult<()> {
+    let committed = committed_soon(consumer, list)?;
+    for element in committed.elements() {
+        if matches!(element.offset(), Offset::Invalid) {
+            list.set_partition_offset(element.topic(), element.partition(), Offset::Beginning)?;
+        }
+    }
+    Ok(())
+}
+
+/// Tries for a while: a group that does not know where it was must neither guess nor stand still for ever.
+fn committed_soon(consumer: &BaseConsumer<Context>, list: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
+    let deadline = Instant::now() + COMMITTED_WAIT_MAX;
+    loop {
+        match committed(consumer, list) {
+            Err(error) if Instant::now() < deadline => {
+                tracing::warn!(%error, "the group's offsets could not be read, trying again");
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            result => return result,
+        }
+    }
+}
+
+fn committed(consumer: &BaseConsumer<Context>, list: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
+    let committed = consumer.committed_offsets(list.clone(), COMMITTED_WAIT)?;
+    committed.elements().iter().try_for_each(|it| it.error())?;
+    Ok(committed)
+}
+
+fn partitions_of(list: &TopicPartitionList) -> Vec<Partition> {
+    list.elements().iter().map(|it| Partition::new(it.topic(), it.partition())).collect()
+}
+
+const REVOKE_WAIT_MAX: Duration = Duration::from_secs(8);
+const COMMITTED_WAIT: Duration = Duration::from_secs(10);
+/// Below the time after which the group gives up a member that does not poll.
+const COMMITTED_WAIT_MAX: Duration = Duration::from_secs(60);
