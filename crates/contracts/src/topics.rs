@@ -105,6 +105,24 @@ pub fn table<'a>(targets: impl IntoIterator<Item = &'a TargetId>) -> Vec<Topic> 
     topics
 }
 
+/// Which group must answer for every record of which topic: what the account is drawn up by. Names without prefix.
+pub fn consumers<'a>(targets: impl IntoIterator<Item = &'a TargetId>) -> Vec<(String, String)> {
+    let mut pairs: Vec<(String, String)> = [
+        (RAW, groups::MAPPER),
+        (ORDERS, groups::ROUTER),
+        (CUSTOMERS, groups::ROUTER),
+        (REFUNDS, groups::ROUTER),
+        (OUTCOMES, groups::ROUTER),
+        (ORDERS, groups::STOCK),
+        (OUTCOMES, groups::STOCK),
+        (INVENTORY, groups::STOCK),
+    ]
+    .map(|(topic, group)| (topic.to_owned(), group.to_owned()))
+    .into();
+    pairs.extend(targets.into_iter().map(|target| (commands(target), groups::erp(target))));
+    pairs
+}
+
 /// Consumer groups of the services.
 pub mod groups {
     pub const MAPPER: &str = "mapper";

@@ -217,7 +217,8 @@ impl<D: Decide> Work<D> {
             self.decide.seen(tx, &from_topic).await?;
         }
 
-        let known = intake::look_up(tx, self.owner, &self.group, &inputs, &obligations, self.policy, self.decide.ids_come_from_outside()).await?;
+        let known =
+            intake::look_up(tx, self.owner, &self.group, &inputs, &obligations, self.policy, self.decide.ids_come_from_outside()).await?;
         let mut open = Vec::new();
         for ((index, input), known) in arrived.iter().zip(&inputs).zip(known) {
             match known {
@@ -252,7 +253,14 @@ impl<D: Decide> Work<D> {
                 }
             };
             let hash = self.decide.ids_come_from_outside().then(|| value_hash(&input.record.value));
-            rows.push(NewDecision { obligation: Obligation::of(input.record), record: input.record, state, reason, hash, outputs: outputs.clone() });
+            rows.push(NewDecision {
+                obligation: Obligation::of(input.record),
+                record: input.record,
+                state,
+                reason,
+                hash,
+                outputs: outputs.clone(),
+            });
             settled.insert(*index, state.unwrap_or(State::Applied));
             nexts[*index] = Some(if outputs.is_empty() { Next::Done } else { Next::Act(outputs) });
         }

@@ -17,7 +17,11 @@ pub enum Error {
     Migrate(#[source] sqlx::migrate::MigrateError),
     /// What was stored can't be read back: damage, or a newer version's data.
     #[error("stored {what} can't be read back")]
-    Corrupt { what: &'static str, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+    Corrupt {
+        what: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("the database's URL is not usable: expected postgres://user@host:port/database")]
     Url(#[source] sqlx::Error),
     #[error("the task of a transaction panicked")]

@@ -159,7 +159,14 @@ pub async fn supersede(tx: &mut Tx, group: &str, subjects: &[String]) -> Result<
 }
 
 /// `request_id`: an error of the unique constraint tells that the request was carried out before.
-pub async fn audit(tx: &mut Tx, actor: &str, verb: &str, letter: Option<Uuid>, detail: &str, request_id: Option<&str>) -> Result<(), Error> {
+pub async fn audit(
+    tx: &mut Tx,
+    actor: &str,
+    verb: &str,
+    letter: Option<Uuid>,
+    detail: &str,
+    request_id: Option<&str>,
+) -> Result<(), Error> {
     let sql = "select letters.append_audit($1, $2, $3, $4, $5)";
     sqlx::query(sql).bind(actor).bind(verb).bind(letter).bind(detail).bind(request_id).execute(tx).await?;
     Ok(())
@@ -176,7 +183,8 @@ async fn insert(
     fault: Option<&Fault>,
     attempts: u32,
 ) -> Result<(), Error> {
-    let sql = "insert into letters.letter (id, grp, ce_id, source, kind, aggregate, subject, state, blocked_by, origin_topic, origin_partition,
+    let sql =
+        "insert into letters.letter (id, grp, ce_id, source, kind, aggregate, subject, state, blocked_by, origin_topic, origin_partition,
                  origin_offset, origin_time_ms, key, value, headers, class, code, message, causes, fingerprint, missing, attempts)
                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
                on conflict on constraint letter_once do nothing";
@@ -211,7 +219,8 @@ async fn insert(
 
 /// The letter shows its last failure; the audit has all of them.
 async fn fail_again(tx: &mut Tx, id: Uuid, fault: &Fault, attempts: u32) -> Result<(), Error> {
-    let sql = "update letters.letter set state = 'dead', blocked_by = null, class = $2, code = $3, message = $4, causes = $5, fingerprint = $6,
+    let sql =
+        "update letters.letter set state = 'dead', blocked_by = null, class = $2, code = $3, message = $4, causes = $5, fingerprint = $6,
                  missing = $7, attempts = attempts + $8, last_failed_at = now(), published_at = null
                where id = $1 and state = 'replaying'";
     sqlx::query(sql)

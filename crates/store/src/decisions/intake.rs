@@ -66,7 +66,13 @@ pub(super) async fn look_up(
                 None => Known::Settled,
             },
             // A drained letter goes on only while it is its turn: one before it may have failed again.
-            (None, Origin::Letter(_)) => if row.letter_state.as_deref() == Some("replaying") { Known::New } else { Known::Settled },
+            (None, Origin::Letter(_)) => {
+                if row.letter_state.as_deref() == Some("replaying") {
+                    Known::New
+                } else {
+                    Known::Settled
+                }
+            }
             // Committed as a letter before a crash, read again after it.
             (None, Origin::Topic) if row.letter_state.is_some() => Known::Settled,
             (None, Origin::Topic) => match held.remove(&obligation.aggregate) {

@@ -61,7 +61,12 @@ pub(crate) async fn insert(tx: &mut Tx, owner: Owner, group: &str, rows: &[NewDe
 }
 
 /// Clears the bytes of what was produced and notes where it lies. Returns how each obligation ended.
-pub(crate) async fn mark_published(tx: &mut Tx, owner: Owner, group: &str, published: &[Published<'_>]) -> Result<HashMap<Uuid, State>, Error> {
+pub(crate) async fn mark_published(
+    tx: &mut Tx,
+    owner: Owner,
+    group: &str,
+    published: &[Published<'_>],
+) -> Result<HashMap<Uuid, State>, Error> {
     let ids: Vec<_> = published.iter().map(|it| it.id).collect();
     // The row before the update: `outputs` is what was produced.
     let sql = owner.sql(

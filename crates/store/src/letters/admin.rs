@@ -233,7 +233,8 @@ pub async fn discard(
                     .fetch_all(&mut *tx)
                     .await?;
                 for letter in ended.iter().filter(|it| **it != request.id) {
-                    audit(tx, &request.actor, "letter.discard", Some(*letter), &format!("behind {}: {}", request.id, request.reason), None).await?;
+                    audit(tx, &request.actor, "letter.discard", Some(*letter), &format!("behind {}: {}", request.id, request.reason), None)
+                        .await?;
                 }
                 free_if_empty(tx, &head.group, &head.aggregate).await?;
                 request.finish(tx, "letter.discard").await?;

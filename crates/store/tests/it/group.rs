@@ -1,0 +1,142 @@
+//! A small group over a decision ledger: its records carry what to decide in their value.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use contracts::headers::{self, Headers};
+use contracts::topics::Parking;
+use fault::{Class, Fault};
+use pipeline::{Batch, Entry, Ledger as _, Next, Origin, OutRecord, Partition, Position, Record, Turn, Verdict};
+use store::decisions::{Decide, Decided, DecisionLedger, Input};
+use store::{Error, Owner, Store, StoreSettings, Tx};
+use tracing::Span;
+use uuid::Uuid;
+
+pub const GROUP: &str = "order-router";
+
+#[derive(Default)]
+pub struct Script {
+    pub decided: AtomicUsize,
+    /// Values that start with `bad` pass once this is set.
+    pub repaired: std::sync::atomic::AtomicBool,
+}
+
+#[async_trait]
+impl Decide for Arc<Script> {
+    async fn decide(&self, _: &mut Tx, batch: &[Input<'_>]) -> Result<Vec<Decided>, Error> {
+        self.decided.fetch_add(batch.len(), Ordering::Relaxed);
+        Ok(batch.iter().map(|input| self.one(input)).collect())
+    }
+
+    fn subject(&self, record: &Record) -> Option<String> {
+        Some(record.key_text())
+    }
+
+    fn ids_come_from_outside(&self) -> bool {
+        true
+    }
+}
+
+impl Script {
+    fn one(&self, input: &Input<'_>) -> Decided {
+        let value = String::from_utf8_lossy(&input.record.value).into_owned();
+        match value.split(' ').next() {
+            Some("bad") if !self.repaired.load(Ordering::Relaxed) => Decided::Fail(Fault::new(Class::Validation, "bad", "it is bad")),
+            Some("old") => Decided::superseded(),
+            Some("wait") => Decided::Waiting { reason: "payment_pending" },
+            _ => {
+                let mut headers = Headers::default();
+                headers.push(headers::CE_ID, contracts::ids::derived(input.id, GROUP, 0).to_string());
+                let out = OutRecord {
+                    topic: "out".into(),
+                    key: input.record.key.clone(),
+                    value: format!("did {value}").into(),
+                    headers,
+                    timestamp_ms: 0,
+                };
+                Decided::applied(vec![out])
+            }
+        }
+    }
+}
+
+pub struct Group {
+    pub script: Arc<Script>,
+    pub store: Store,
+    pub ledger: DecisionLedger<Arc<Script>>,
+}
+
+impl Group {
+    pub async fn new(policy: Parking) -> Self {
+        let store = Store::open(&StoreSettings::new(testkit::database().await)).await.unwrap();
+        let script = Arc::new(Script::default());
+        let ledger = DecisionLedger::new(store.clone(), GROUP, Owner::Router, policy, Arc::clone(&script));
+        Self { script, store, ledger }
+    }
+
+    /// The same group in a process started anew.
+    pub fn restarted(&self) -> DecisionLedger<Arc<Script>> {
+        DecisionLedger::new(self.store.clone(), GROUP, Owner::Router, Parking::Park, Arc::clone(&self.script))
+    }
+
+    pub async fn turn(&self, record: &Record, turn: Turn<Vec<Position>>) -> Next<Vec<OutRecord>> {
+        let batch: Batch<_> = vec![Arc::new(Entry { record: Arc::new(record.clone()), turn, span: Span::none() })];
+        self.ledger.commit(batch).await.unwrap().remove(0)
+    }
+
+    pub async fn arrives(&self, record: &Record) -> Next<Vec<OutRecord>> {
+        self.turn(record, Turn::Arrived).await
+    }
+
+    /// Takes a record as far as it goes, as the engine would; says how it ended.
+    pub async fn settle(&self, record: &Record) -> &'static str {
+        match self.arrives(record).await {
+            Next::Done => "done",
+            Next::Act(outputs) => {
+                let positions = outputs
+                    .iter()
+                    .enumerate()
+                    .map(|(n, it)| Position { partition: Partition::new(it.topic.clone(), 0), offset: record.offset * 10 + n as i64 });
+                let next = self.turn(record, Turn::Acted(positions.collect())).await;
+                assert!(matches!(next, Next::Done));
+                "produced"
+            }
+            Next::Fail(fault) => {
+                let turn = Turn::Failed { fault: Arc::new(fault), verdict: Verdict::Letter, attempts: 1, report: None };
+                assert!(matches!(self.turn(record, turn).await, Next::Done));
+                "letter"
+            }
+            Next::Later(_) => "later",
+        }
+    }
+
+    pub async fn drained(&self) -> Vec<Record> {
+        self.ledger.drain(100).await.unwrap()
+    }
+
+    pub async fn states(&self) -> Vec<(String, String)> {
+        let sql = "select convert_from(value, 'UTF8'), state from letters.letter order by ordinal";
+        sqlx::query_as(sql).fetch_all(self.store.pool()).await.unwrap()
+    }
+
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(self.store.pool()).await.unwrap()
+    }
+}
+
+/// A record of one order; `id` makes its `ce_id`.
+pub fn record(key: &str, id: u128, value: &str) -> Record {
+    let mut headers = Headers::default();
+    headers.push(headers::CE_ID, Uuid::from_u128(id).to_string());
+    headers.push("binary", &b"\xff\x00"[..]);
+    Record {
+        partition: Partition::new("in", 0),
+        offset: i64::try_from(id).unwrap(),
+        timestamp_ms: 1_790_000_000_000,
+        key: format!("shop/order/{key}").into(),
+        value: value.to_owned().into(),
+        headers,
+        origin: Origin::Topic,
+    }
+}

@@ -1,0 +1,173 @@
+use std::sync::atomic::Ordering;
+
+use contracts::topics::Parking;
+use pipeline::{Ledger as _, Origin};
+use store::letters::{self, DiscardScope, LetterError};
+
+use super::group::{GROUP, Group, record};
+
+fn states(of: &[(&str, &str)]) -> Vec<(String, String)> {
+    of.iter().map(|(value, state)| ((*value).to_owned(), (*state).to_owned())).collect()
+}
+
+/// One dead record, two of its key held, one of another key through.
+async fn parked() -> Group {
+    let group = Group::new(Parking::Park).await;
+    assert_eq!(group.settle(&record("1", 1, "bad a")).await, "letter");
+    assert_eq!(group.settle(&record("1", 2, "b")).await, "done");
+    assert_eq!(group.settle(&record("1", 3, "bad c")).await, "done");
+    assert_eq!(group.settle(&record("2", 4, "d")).await, "produced");
+    group
+}
+
+fn head() -> uuid::Uuid {
+    contracts::ids::letter(GROUP, uuid::Uuid::from_u128(1))
+}
+
+#[tokio::test]
+async fn later_records_of_a_dead_key_are_held_and_others_pass() {
+    let group = parked().await;
+    assert_eq!(group.states().await, states(&[("bad a", "dead"), ("b", "held"), ("bad c", "held")]));
+    assert!(group.drained().await.is_empty(), "nobody asked for a replay");
+    assert_eq!(group.settle(&record("1", 2, "b")).await, "done", "read again after a crash");
+    assert_eq!(group.states().await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_replayed_head_goes_first_and_the_others_follow_in_order() {
+    let group = parked().await;
+    group.script.repaired.store(true, Ordering::Relaxed);
+    letters::replay(&group.store, head(), "ada", "item added", None, None).await.unwrap();
+    let drained = group.drained().await;
+    assert_eq!(drained.iter().map(|it| &it.value[..]).collect::<Vec<_>>(), [b"bad a"]);
+    assert_eq!(drained[0].headers, record("1", 1, "").headers, "byte for byte");
+    assert_eq!((drained[0].offset, drained[0].timestamp_ms), (1, 1_790_000_000_000));
+    assert!(group.drained().await.is_empty(), "it is out once");
+
+    assert_eq!(group.settle(&record("1", 5, "e")).await, "done", "a live record does not overtake");
+    assert_eq!(group.settle(&drained[0]).await, "produced");
+    assert_eq!(group.settle(&record("1", 6, "f")).await, "done");
+    for (value, expected) in [("b", "produced"), ("bad c", "produced"), ("e", "produced"), ("f", "produced")] {
+        let next = group.drained().await;
+        for it in next.iter().filter(|it| it.value == value) {
+            assert_eq!(group.settle(it).await, expected);
+        }
+        if next.len() > 1 {
+            for it in &next[1..] {
+                assert_eq!(group.settle(it).await, "produced");
+            }
+            break;
+        }
+    }
+    assert!(group.states().await.iter().all(|(_, state)| state == "applied"), "{:?}", group.states().await);
+    assert_eq!(group.count("select count(*) from letters.parked").await, 0);
+    assert_eq!(group.settle(&record("1", 7, "g")).await, "produced", "the key is free");
+}
+
+#[tokio::test]
+async fn a_letter_that_fails_again_holds_what_is_behind_it() {
+    let group = parked().await;
+    letters::replay(&group.store, head(), "ada", "try", None, None).await.unwrap();
+    let drained = group.drained().await;
+    assert_eq!(group.settle(&drained[0]).await, "letter");
+    assert_eq!(group.states().await, states(&[("bad a", "dead"), ("b", "held"), ("bad c", "held")]));
+
+    letters::discard(&group.store, head(), "ada", "not ours", DiscardScope::Release, None, None).await.unwrap();
+    let drained = group.drained().await;
+    assert_eq!(drained.len(), 2);
+    assert_eq!(group.settle(&drained[0]).await, "produced");
+    assert_eq!(group.settle(&drained[1]).await, "letter");
+    assert_eq!(group.states().await, states(&[("bad a", "discarded"), ("b", "applied"), ("bad c", "dead")]));
+    assert_eq!(group.settle(&record("1", 8, "h")).await, "done");
+    assert_eq!(group.states().await[3].1, "held");
+}
+
+#[tokio::test]
+async fn what_was_handed_out_behind_a_letter_that_failed_goes_back() {
+    let group = parked().await;
+    letters::discard(&group.store, head(), "ada", "not ours", DiscardScope::Release, None, None).await.unwrap();
+    assert_eq!(group.settle(&record("1", 5, "e")).await, "done");
+    let drained = group.drained().await;
+    assert_eq!(drained.iter().map(|it| &it.value[..]).collect::<Vec<_>>(), [&b"b"[..], b"bad c", b"e"]);
+    assert_eq!(group.settle(&drained[0]).await, "produced");
+    assert_eq!(group.settle(&drained[1]).await, "letter");
+    assert_eq!(group.settle(&drained[2]).await, "done");
+    assert_eq!(group.states().await[3], ("e".to_owned(), "held".to_owned()));
+}
+
+#[tokio::test]
+async fn a_chain_is_discarded_with_its_head() {
+    let group = parked().await;
+    let (letter, discarded) =
+        letters::discard(&group.store, head(), "ada", "test order", DiscardScope::Chain, Some("r1"), None).await.unwrap();
+    assert_eq!((letter.state.as_str(), discarded), ("discarded", 3));
+    assert_eq!(group.count("select count(*) from letters.parked").await, 0);
+    assert_eq!(group.settle(&record("1", 9, "i")).await, "produced");
+    let (_, again) = letters::discard(&group.store, head(), "ada", "test order", DiscardScope::Chain, Some("r1"), None).await.unwrap();
+    assert_eq!(again, 0, "the same request changes nothing");
+}
+
+#[tokio::test]
+async fn one_process_drains_a_key() {
+    let group = parked().await;
+    letters::replay(&group.store, head(), "ada", "try", None, None).await.unwrap();
+    assert_eq!(group.drained().await.len(), 1);
+    let other = group.restarted();
+    assert!(other.drain(10).await.unwrap().is_empty(), "it is claimed");
+    sqlx::query("update letters.parked set claimed_until = now() - interval '1 second'").execute(group.store.pool()).await.unwrap();
+    let taken = other.drain(10).await.unwrap();
+    assert_eq!(taken.len(), 1, "a dead process's keys go on");
+    assert_eq!(taken[0].origin, Origin::Letter(head()));
+}
+
+#[tokio::test]
+async fn a_later_good_version_supersedes_a_dead_one_where_the_latest_wins() {
+    let group = Group::new(Parking::LatestWins).await;
+    assert_eq!(group.settle(&record("1", 1, "bad a")).await, "letter");
+    assert_eq!(group.settle(&record("2", 2, "b")).await, "produced");
+    assert_eq!(group.states().await[0].1, "dead", "another subject's version says nothing");
+    assert_eq!(group.settle(&record("1", 3, "c")).await, "produced", "nothing is held");
+    assert_eq!(group.states().await[0].1, "superseded");
+}
+
+#[tokio::test]
+async fn only_a_dead_letter_changes_and_only_with_a_reason() {
+    let group = parked().await;
+    let held = contracts::ids::letter(GROUP, uuid::Uuid::from_u128(2));
+    let error = letters::replay(&group.store, held, "ada", "try", None, None).await.unwrap_err();
+    assert!(error.to_string().contains("is held, only a dead letter can be replayed"), "{error}");
+    assert!(matches!(letters::replay(&group.store, head(), "ada", " ", None, None).await, Err(LetterError::NoReason)));
+    let missing = letters::replay(&group.store, uuid::Uuid::nil(), "ada", "try", None, None).await;
+    assert!(matches!(missing, Err(LetterError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn the_audit_trail_is_a_chain_that_shows_one_changed_byte() {
+    let group = parked().await;
+    letters::replay(&group.store, head(), "ada", "try", None, None).await.unwrap();
+    assert_eq!(letters::verify_audit(&group.store).await.unwrap(), None);
+    let shown = letters::get(&group.store, head()).await.unwrap();
+    assert_eq!(shown.audit.iter().map(|it| it.verb.as_str()).collect::<Vec<_>>(), ["letter.dead", "letter.replay"]);
+
+    let forge = "update letters.audit set actor = 'eve' where n = 2";
+    sqlx::query(forge).execute(group.store.pool()).await.unwrap();
+    assert_eq!(letters::verify_audit(&group.store).await.unwrap(), None, "updates do nothing");
+    sqlx::query("alter table letters.audit disable rule audit_no_update").execute(group.store.pool()).await.unwrap();
+    sqlx::query(forge).execute(group.store.pool()).await.unwrap();
+    assert_eq!(letters::verify_audit(&group.store).await.unwrap(), Some(2));
+}
+
+#[tokio::test]
+async fn letters_are_listed_in_pages() {
+    let group = parked().await;
+    let first = letters::list(&group.store, &letters::Filter::default(), None, 2).await.unwrap();
+    assert_eq!(first.letters.len(), 2);
+    let second = letters::list(&group.store, &letters::Filter::default(), first.next, 2).await.unwrap();
+    assert_eq!((second.letters.len(), second.next), (1, None));
+    let all: std::collections::HashSet<_> = first.letters.iter().chain(&second.letters).map(|it| it.id).collect();
+    assert_eq!(all.len(), 3);
+    let dead = all.len() - 2;
+    let filter = letters::Filter { code: Some("bad".to_owned()), ..letters::Filter::default() };
+    let found = letters::list(&group.store, &filter, None, 10).await.unwrap().letters;
+    assert_eq!((found.len(), found[0].held), (dead, 2));
+}

@@ -1,0 +1,64 @@
+use std::time::Duration;
+
+use store::{Error, Store, StoreSettings};
+
+/// sqlx 0.9.0 hands a connection whose BEGIN was cancelled to the next caller, inside a transaction.
+#[tokio::test]
+async fn callers_that_are_cancelled_leave_nothing_behind() {
+    let store = Store::open(&StoreSettings { connections_max: 4, ..StoreSettings::new(testkit::database().await) }).await.unwrap();
+    for round in 0..500_u32 {
+        let work = store.transaction(|tx| {
+            Box::pin(async move {
+                sqlx::query("insert into letters.outbox (record) values ('x')").execute(&mut *tx).await?;
+                Ok(())
+            })
+        });
+        let _cancelled_or_done = tokio::time::timeout(Duration::from_micros(u64::from(round % 50) * 40), work).await;
+    }
+    let idle = "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'";
+    testkit::eventually(Duration::from_secs(10), || async {
+        let open: i64 = sqlx::query_scalar(idle).fetch_one(store.pool()).await.unwrap();
+        (open == 0).then_some(()).ok_or_else(|| format!("{open} idle in transaction"))
+    })
+    .await;
+    store.transaction(|tx| Box::pin(async move { Ok(sqlx::query("select 1").execute(&mut *tx).await?) })).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_error_rolls_everything_back() {
+    let store = Store::open(&StoreSettings::new(testkit::database().await)).await.unwrap();
+    let failed = store
+        .transaction(|tx| {
+            Box::pin(async move {
+                sqlx::query("insert into letters.outbox (record) values ('x')").execute(&mut *tx).await?;
+                sqlx::query("insert into letters.outbox (record) values (null)").execute(&mut *tx).await?;
+                Ok(())
+            })
+        })
+        .await;
+    assert!(matches!(failed, Err(Error::Rejected(_))), "{failed:?}");
+    let rows: i64 = sqlx::query_scalar("select count(*) from letters.outbox").fetch_one(store.pool()).await.unwrap();
+    assert_eq!(rows, 0);
+}
+
+#[tokio::test]
+async fn a_migrated_database_has_nothing_pending() {
+    let settings = StoreSettings::new(testkit::database().await);
+    let store = Store::open(&settings).await.unwrap();
+    assert_eq!(store::pending_migrations(&store).await.unwrap(), 0);
+    store::migrate(&settings).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_an_outage_and_a_missing_table_is_a_question_of_schema() {
+    let port = testkit::free_port();
+    let away = Store::open(&StoreSettings {
+        acquire_timeout: Duration::from_secs(1),
+        ..StoreSettings::new(format!("postgres://t@127.0.0.1:{port}/x"))
+    })
+    .await;
+    assert!(matches!(away, Err(Error::Unavailable(_))), "{away:?}");
+    let store = Store::open(&StoreSettings::new(testkit::database().await)).await.unwrap();
+    let error = Error::from(sqlx::query("select 1 from nothing").execute(store.pool()).await.unwrap_err());
+    assert!(matches!(error, Error::Schema(_)), "{error:?}");
+}
