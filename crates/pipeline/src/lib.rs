@@ -14,6 +14,7 @@ pub mod dispatch;
 pub mod engine;
 mod lanes;
 pub mod metrics;
+pub mod outgoing;
 pub mod policy;
 pub mod record;
 pub mod seam;
