@@ -1,0 +1,164 @@
+//! A version of an order.
+
+use contracts::wire::Wire as _;
+use domain::{Operation, OperationKey, Order, TargetId};
+use mapping::{OrderFacts, Rules};
+use uuid::Uuid;
+
+use super::Version;
+use super::decision::{Command, Decision, Released, Settled, Verdict, Wait};
+use super::error::Error;
+use super::life::{CANCEL, CONFIRM, Life, OrderLife, PLACE, Placed, Progress, REVISE, RefundState, Sent, Stage, Touched, Why};
+use super::revision::{Confirmed, needs_revision};
+
+/// Decides about one version of an order.
+pub fn changed(life: Life, version: Version, order: Order, rules: &Rules) -> Result<Decision, Error> {
+    let encoded = order.encode();
+    if let Some(known) = &life.order {
+        if version.sequence < known.sequence {
+            return Ok(Decision::superseded(life));
+        }
+        if version.sequence == known.sequence {
+            return match known.version == encoded {
+                true => Ok(Decision::superseded(life)),
+                false => Err(Error::SequenceConflict { entity: life.order_ref(), sequence: version.sequence }),
+            };
+        }
+    }
+    let mut change = Change { version, order, life, commands: Vec::new(), released: Vec::new() };
+    let (stage, verdict) = match change.life.order.as_ref().map(|it| (&it.stage, it)) {
+        Some((Stage::Placed(placed), known)) => {
+            let (placed, before) = (placed.clone(), known.decode()?);
+            change.follow(*placed, &before)?
+        }
+        None | Some((Stage::Held { .. } | Stage::Dropped(_), _)) => change.begin(rules)?,
+    };
+    let Change { mut life, commands, released, .. } = change;
+    life.order = Some(OrderLife { sequence: version.sequence, version: encoded, stage, touched: Touched::Whole });
+    Ok(Decision { life, verdict, commands, released })
+}
+
+/// A version on its way to a decision.
+struct Change {
+    version: Version,
+    order: Order,
+    life: Life,
+    commands: Vec<Command>,
+    released: Vec<Released>,
+}
+
+type Outcome = (Stage, Verdict);
+
+fn applied(reason: Option<&'static str>) -> Verdict {
+    Verdict::Settled(Settled::Applied(reason))
+}
+
+impl Change {
+    /// Nothing was commanded yet.
+    fn begin(&mut self, rules: &Rules) -> Result<Outcome, Error> {
+        let ended = match (self.version.is_deleted, self.order.is_cancelled()) {
+            (true, _) => Some(Why::DeletedBeforePlaced),
+            (false, true) => Some(Why::CancelledBeforePlaced),
+            (false, false) => None,
+        };
+        if let Some(why) = ended {
+            self.supersede_waiting();
+            self.drop_waiting_refunds(why);
+            return Ok((Stage::Dropped(why), applied(Some(why.as_str()))));
+        }
+        let facts = OrderFacts::of(&self.life.connection, &self.order);
+        match rules.decide(&facts)? {
+            mapping::Decision::Hold { reason, .. } => {
+                self.supersede_waiting();
+                let stage = Stage::Held { reason: reason.clone(), event: self.version.event };
+                Ok((stage, Verdict::Waiting(Wait::Hold(reason))))
+            }
+            mapping::Decision::Route { target, rule } => {
+                self.supersede_waiting();
+                self.place(target, &rule)
+            }
+            mapping::Decision::NoRoute => {
+                Err(Error::NoRoute { connection: facts.connection, country: facts.country, currency: facts.currency })
+            }
+        }
+    }
+
+    /// The version that waited so far has a successor.
+    fn supersede_waiting(&mut self) {
+        if let Some(OrderLife { stage: Stage::Held { event, .. }, .. }) = &self.life.order {
+            self.released.push(Released { event: *event, settled: Settled::Superseded });
+        }
+    }
+
+    fn drop_waiting_refunds(&mut self, why: Why) {
+        for refund in self.life.refunds.iter_mut().filter(|it| it.state == RefundState::Waiting) {
+            refund.state = RefundState::Dropped(why);
+            refund.touched = Touched::Progress;
+            self.released.push(Released { event: refund.event, settled: Settled::Discarded(why.as_str()) });
+        }
+    }
+
+    fn place(&mut self, target: TargetId, rule: &str) -> Result<Outcome, Error> {
+        let confirm = self.order.financial_state.is_paid();
+        let key = OperationKey::create(&self.life.order_ref(), PLACE);
+        self.command(&target, key, Operation::PlaceOrder { order: Box::new(self.order.clone()), confirm });
+        // Those that waited follow at once: behind the placing, in the same queue of the same key.
+        for index in 0..self.life.refunds.len() {
+            if self.life.refunds[index].state == RefundState::Waiting {
+                let command = self.life.refund_command(&self.life.refunds[index], &target, self.order.clone())?;
+                let refund = &mut self.life.refunds[index];
+                refund.state = RefundState::Sent(Sent::NEW);
+                refund.touched = Touched::Progress;
+                self.released.push(Released { event: refund.event, settled: Settled::Applied(None) });
+                self.commands.push(command);
+            }
+        }
+        Ok((Stage::Placed(Box::new(Placed::new(target, rule, confirm))), applied(None)))
+    }
+
+    /// It was placed: what changed decides.
+    fn follow(&mut self, mut placed: Placed, before: &Order) -> Result<Outcome, Error> {
+        let target = placed.target.clone();
+        if placed.place.progress == Progress::Discarded {
+            let verdict = Verdict::Settled(Settled::Discarded(Why::PlaceDiscarded.as_str()));
+            return Ok((Stage::Placed(Box::new(placed)), verdict));
+        }
+        if self.version.is_deleted {
+            // Shops clear away old orders. The books keep them.
+            return Ok((Stage::Placed(Box::new(placed)), applied(Some("deleted_in_source"))));
+        }
+        match (placed.cancel.is_some(), self.order.is_cancelled()) {
+            (true, true) => return Ok((Stage::Placed(Box::new(placed)), applied(Some("already_cancelled")))),
+            (true, false) => return Err(Error::Reopened { target: target.to_string() }),
+            (false, true) => {
+                let key = OperationKey::create(&self.life.order_ref(), CANCEL);
+                self.command(&target, key, Operation::CancelOrder { order: Box::new(self.order.clone()) });
+                placed.cancel = Some(Sent::NEW);
+            }
+            (false, false) => self.keep_up(&mut placed, before),
+        }
+        let reason = if self.commands.is_empty() { Some("nothing_to_do") } else { None };
+        Ok((Stage::Placed(Box::new(placed)), applied(reason)))
+    }
+
+    /// A revision goes first: what is confirmed must be what was paid.
+    fn keep_up(&mut self, placed: &mut Placed, before: &Order) {
+        let target = placed.target.clone();
+        let confirmed = Confirmed { commanded: placed.confirm.is_some(), refunds_known: !self.life.refunds.is_empty() };
+        if needs_revision(before, &self.order, confirmed) {
+            let key = OperationKey::change(&self.life.order_ref(), REVISE, self.version.sequence);
+            self.command(&target, key, Operation::ReviseOrder { order: Box::new(self.order.clone()) });
+            placed.revise = Some((self.version.sequence, Sent::NEW));
+        }
+        if self.order.financial_state.is_paid() && placed.confirm.is_none() {
+            let key = OperationKey::create(&self.life.order_ref(), CONFIRM);
+            self.command(&target, key, Operation::ConfirmOrder { order: Box::new(self.order.clone()) });
+            placed.confirm = Some(Sent::NEW);
+        }
+    }
+
+    fn command(&mut self, target: &TargetId, key: OperationKey, operation: Operation) {
+        let event: Uuid = self.version.event;
+        self.commands.push(self.life.order_command(event, target, key, self.version.sequence, operation));
+    }
+}

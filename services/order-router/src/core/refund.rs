@@ -1,0 +1,97 @@
+//! A version of a refund.
+//!
+//! A refund is booked once. Until then its newest version counts; after that a version with the same goods and money changes
+//! nothing, and one with others is for a person to look at: the target has the old figures.
+
+use contracts::wire::Wire as _;
+use domain::{OperationKey, Refund, RefundAdjustment, RefundAdjustmentKind};
+
+use super::Version;
+use super::decision::{Decision, Released, Settled, Verdict, Wait};
+use super::error::Error;
+use super::life::{BOOK, KnownRefund, Life, Progress, RefundState, Sent, Stage, Touched, Why};
+
+/// Decides about one version of a refund.
+pub fn changed(mut life: Life, version: Version, refund: &Refund) -> Result<Decision, Error> {
+    let encoded = refund.encode();
+    let index = life.refund_index(&refund.id);
+    let known = index.map(|index| life.refunds[index].clone());
+    if let Some(known) = &known {
+        if version.sequence < known.sequence {
+            return Ok(Decision::superseded(life));
+        }
+        if version.sequence == known.sequence {
+            return match known.version == encoded {
+                true => Ok(Decision::superseded(life)),
+                false => Err(Error::SequenceConflict { entity: life.refund_ref(&refund.id), sequence: version.sequence }),
+            };
+        }
+    }
+    let mut now = KnownRefund {
+        id: refund.id.clone(),
+        sequence: version.sequence,
+        event: version.event,
+        version: encoded,
+        state: RefundState::Waiting,
+        touched: Touched::Whole,
+    };
+    let (mut commands, mut released) = (Vec::new(), Vec::new());
+    let verdict = match known.as_ref().map(|it| it.state) {
+        Some(RefundState::Sent(sent)) => {
+            now.state = RefundState::Sent(sent);
+            settle_sent(&life, known.as_ref().expect("it was sent"), sent, version, refund)?
+        }
+        Some(RefundState::Dropped(why)) => {
+            now.state = RefundState::Dropped(why);
+            Verdict::Settled(Settled::Discarded(why.as_str()))
+        }
+        waited => {
+            if let (Some(RefundState::Waiting), Some(known)) = (waited, &known) {
+                released.push(Released { event: known.event, settled: Settled::Superseded });
+            }
+            let (state, verdict) = begin(&life, version);
+            now.state = state;
+            if let (RefundState::Sent(_), Some(placed)) = (state, life.placed()) {
+                let order = life.order.as_ref().expect("it is placed").decode()?;
+                commands.push(life.refund_command(&now, &placed.target, order)?);
+            }
+            verdict
+        }
+    };
+    match index {
+        Some(index) => life.refunds[index] = now,
+        None => life.refunds.push(now),
+    }
+    Ok(Decision { life, verdict, commands, released })
+}
+
+/// What happens to a refund that was not sent: it goes where its order went.
+fn begin(life: &Life, version: Version) -> (RefundState, Verdict) {
+    let dropped = |why: Why| (RefundState::Dropped(why), Verdict::Settled(Settled::Discarded(why.as_str())));
+    match life.order.as_ref().map(|it| &it.stage) {
+        _ if version.is_deleted => dropped(Why::DeletedBeforePlaced),
+        None | Some(Stage::Held { .. }) => (RefundState::Waiting, Verdict::Waiting(Wait::Order)),
+        Some(Stage::Dropped(why)) => dropped(*why),
+        Some(Stage::Placed(placed)) if placed.place.progress == Progress::Discarded => dropped(Why::PlaceDiscarded),
+        Some(Stage::Placed(_)) => (RefundState::Sent(Sent::NEW), Verdict::Settled(Settled::Applied(None))),
+    }
+}
+
+fn settle_sent(life: &Life, known: &KnownRefund, sent: Sent, version: Version, refund: &Refund) -> Result<Verdict, Error> {
+    let needless = |reason| Ok(Verdict::Settled(Settled::Applied(Some(reason))));
+    if version.is_deleted {
+        return needless("deleted_in_source");
+    }
+    // Somebody decided that the target gets nothing of it.
+    if sent.progress == Progress::Discarded || same_figures(&known.decode()?, refund) {
+        return needless("already_booked");
+    }
+    let target = life.placed().map(|it| it.target.to_string()).unwrap_or_default();
+    Err(Error::RefundChanged { operation: OperationKey::create(&life.refund_ref(&refund.id), BOOK), target })
+}
+
+/// Goods and money, but not how far the money has moved: a pending difference goes away when it has.
+fn same_figures(before: &Refund, after: &Refund) -> bool {
+    let lasting = |it: &&RefundAdjustment| it.kind != RefundAdjustmentKind::PendingDiscrepancy;
+    before.lines == after.lines && before.adjustments.iter().filter(lasting).eq(after.adjustments.iter().filter(lasting))
+}
