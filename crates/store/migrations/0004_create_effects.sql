@@ -64,8 +64,9 @@ create table effects.effect_step (
     -- pending: certainly not applied, to be sent (again). unknown: sent, no answer to rely on.
     state text not null check (state in ('pending', 'in_flight', 'unknown', 'confirmed', 'rejected')),
     attempt int not null default 1,
-    -- The process that claimed it.
+    -- The process that claimed it, and until when nobody else may.
     owner uuid not null,
+    -- Rises with every claim and every result.
     fence bigint not null,
     lease_until timestamptz not null,
     -- Look-ups that found nothing since the answer became unknown.
@@ -73,6 +74,7 @@ create table effects.effect_step (
     unknown_since timestamptz,
     -- What it learned.
     findings jsonb not null default '{}',
+    -- The code of its last failure.
     status text,
     updated_at timestamptz not null default now(),
     primary key (target, op_key, step)
@@ -107,6 +109,8 @@ create table effects.captured (
     id text not null,
     seq bigint not null,
     hash bytea not null,
+    -- The encoded entity, to tell which fields a later version changes.
+    body bytea not null,
     observed_at timestamptz not null,
     primary key (target, kind, id)
 );

@@ -3,8 +3,8 @@
 //! A redelivery that finds the row produces the stored bytes again and never decides again: rules, mappings and state may have
 //! changed since. All of it happens in batches, one transaction each.
 
-mod intake;
-mod rows;
+pub(crate) mod intake;
+pub(crate) mod rows;
 
 use std::collections::HashMap;
 

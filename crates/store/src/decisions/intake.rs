@@ -15,7 +15,7 @@ use crate::{Error, Tx};
 /// The code of the letter for a second delivery under one id.
 pub(super) const ID_REUSED: &str = "delivery_id_reused";
 
-pub(super) enum Known {
+pub(crate) enum Known {
     New,
     /// Settled, waiting, or durably a letter: nothing is left to do, the offset may move.
     Settled,
@@ -35,7 +35,7 @@ struct Row {
 }
 
 /// One query for the whole batch; records of parked keys are held on the way, under the parked rows' locks.
-pub(super) async fn look_up(
+pub(crate) async fn look_up(
     tx: &mut Tx,
     owner: Owner,
     group: &str,

@@ -1,0 +1,103 @@
+//! Records of a target that many commands share: one caller finds or creates, the others wait for what it learns.
+
+use std::time::Duration;
+
+use sqlx::Row as _;
+use sqlx::types::Json;
+
+use super::Findings;
+use crate::{Error, Tx};
+
+/// Longer than any wait between two tries of its holder. And a holder whose request is on the wire or in doubt keeps it anyway.
+const CLAIM: Duration = Duration::from_secs(600);
+
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    pub kind: &'a str,
+    pub match_key: &'a str,
+    /// Who wants it.
+    pub op_key: &'a str,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Claimed {
+    /// Find or create it.
+    Ours,
+    /// Somebody did.
+    Known(Findings),
+    /// Somebody is at it.
+    Taken,
+}
+
+/// One answer per identity, in order. No identity may be wanted twice.
+pub async fn claim(tx: &mut Tx, target: &str, wanted: &[Wanted<'_>]) -> Result<Vec<Claimed>, Error> {
+    let sql = "with wanted as (
+                 select w.* from unnest($2::text[], $3::text[], $4::text[]) with ordinality as w (kind, match_key, op_key, n)),
+               claimed as (
+                 insert into effects.identity as i (target, kind, match_key, claimed_by, claimed_until)
+                 select $1, kind, match_key, op_key, now() + $5 from wanted order by kind, match_key
+                 on conflict (target, kind, match_key) do update
+                   set claimed_by = excluded.claimed_by, claimed_until = excluded.claimed_until
+                   where i.findings is null and (i.claimed_by = excluded.claimed_by or (i.claimed_until < now() and not exists (
+                     select 1 from effects.effect_step s
+                     where s.target = i.target and s.op_key = i.claimed_by and s.state in ('in_flight', 'unknown'))))
+                 returning kind, match_key)
+               select c.kind is not null as ours, i.findings
+               from wanted w
+               left join claimed c using (kind, match_key)
+               left join effects.identity i on i.target = $1 and i.kind = w.kind and i.match_key = w.match_key
+               order by w.n";
+    let rows = sqlx::query(sql)
+        .bind(target)
+        .bind(wanted.iter().map(|it| it.kind).collect::<Vec<_>>())
+        .bind(wanted.iter().map(|it| it.match_key).collect::<Vec<_>>())
+        .bind(wanted.iter().map(|it| it.op_key).collect::<Vec<_>>())
+        .bind(CLAIM)
+        .fetch_all(tx)
+        .await?;
+    let claimed = |row: &sqlx::postgres::PgRow| -> Result<Claimed, Error> {
+        let findings: Option<Json<Findings>> = row.try_get("findings")?;
+        Ok(match (row.try_get("ours")?, findings) {
+            (true, _) => Claimed::Ours,
+            (false, Some(Json(findings))) => Claimed::Known(findings),
+            (false, None) => Claimed::Taken,
+        })
+    };
+    rows.iter().map(claimed).collect()
+}
+
+/// What the holders found or created.
+pub async fn confirm(tx: &mut Tx, target: &str, confirmed: &[(Wanted<'_>, &Findings)]) -> Result<(), Error> {
+    if confirmed.is_empty() {
+        return Ok(());
+    }
+    let sql = "update effects.identity i set findings = w.findings
+               from unnest($2::text[], $3::text[], $4::text[], $5::jsonb[]) as w (kind, match_key, op_key, findings)
+               where i.target = $1 and i.kind = w.kind and i.match_key = w.match_key and i.claimed_by = w.op_key and i.findings is null";
+    sqlx::query(sql)
+        .bind(target)
+        .bind(confirmed.iter().map(|it| it.0.kind).collect::<Vec<_>>())
+        .bind(confirmed.iter().map(|it| it.0.match_key).collect::<Vec<_>>())
+        .bind(confirmed.iter().map(|it| it.0.op_key).collect::<Vec<_>>())
+        .bind(confirmed.iter().map(|it| Json(it.1)).collect::<Vec<_>>())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// The holder has given up; the next one may try.
+pub async fn release(tx: &mut Tx, target: &str, held: &[Wanted<'_>]) -> Result<(), Error> {
+    if held.is_empty() {
+        return Ok(());
+    }
+    let sql = "delete from effects.identity i using unnest($2::text[], $3::text[], $4::text[]) as w (kind, match_key, op_key)
+               where i.target = $1 and i.kind = w.kind and i.match_key = w.match_key and i.claimed_by = w.op_key and i.findings is null";
+    sqlx::query(sql)
+        .bind(target)
+        .bind(held.iter().map(|it| it.kind).collect::<Vec<_>>())
+        .bind(held.iter().map(|it| it.match_key).collect::<Vec<_>>())
+        .bind(held.iter().map(|it| it.op_key).collect::<Vec<_>>())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
