@@ -63,3 +63,8 @@ impl Classify for Error {
         }
     }
 }
+
+/// The C library's version, which no Rust lock file shows.
+pub fn librdkafka_version() -> String {
+    rdkafka::util::get_rdkafka_version().1
+}

@@ -21,7 +21,8 @@ use crate::stored::encode_headers;
 use crate::{Error, Tx};
 
 pub use admin::{
-    AuditEntry, DiscardScope, Filter, Letter, LetterError, LetterState, Page, StoredLetter, discard, get, list, replay, verify_audit,
+    AuditEntry, DiscardScope, Filter, Letter, LetterError, LetterState, Original, OutcomeOf, Page, StoredLetter, discard, get, list,
+    replay, verify_audit,
 };
 pub use drain::Drainer;
 

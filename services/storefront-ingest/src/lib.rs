@@ -1,0 +1,158 @@
+//! storefront-ingest: the door and the mapper.
+//!
+//! Reads: webhooks, storefront APIs (re-reads), the raw topic. Writes: the raw topic, change topics, schema `ingest`.
+//! What it owns: the durable ack, signatures, dedupe, canonical mapping, the sequence of every entity.
+
+pub mod config;
+pub mod core;
+pub mod metrics;
+pub mod shell;
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bus::{Consumer, Producer, Publisher, Role};
+use connector::{Platforms, StorefrontConnection};
+use contracts::topics::{self, Parking, groups};
+use domain::ConnectionId;
+use http_kit::Limits;
+use pipeline::{Engine, EngineSettings};
+use service_kit::{Ended, Life, ServiceInfo, Startup, Tasks};
+use store::decisions::DecisionLedger;
+use store::{Owner, Store};
+use tokio::net::TcpListener;
+
+pub use config::Settings;
+
+use crate::core::failover::Failover;
+use crate::metrics::Metrics;
+use shell::door::{self, Door};
+use shell::mapper::Mapper;
+use shell::reread::ReReads;
+use shell::spool::{Drain, Gauge};
+
+pub const DEFAULTS: &str = include_str!("../storefront-ingest.default.toml");
+
+pub fn info() -> ServiceInfo {
+    ServiceInfo {
+        name: "storefront-ingest",
+        about: "Takes signed webhooks in, keeps them durably, and turns them into change events",
+        version: env!("CARGO_PKG_VERSION"),
+        defaults_toml: DEFAULTS,
+        parts: vec![("librdkafka", bus::librdkafka_version())],
+    }
+}
+
+type Connections = HashMap<String, (ConnectionId, StorefrontConnection)>;
+
+/// Runs until `life.stop`. The door opens before the database is there: Kafka alone is enough to keep a delivery.
+pub async fn run(settings: Settings, platforms: Platforms, life: Life) -> anyhow::Result<Ended> {
+    let connections = open_connections(&settings, &platforms)?;
+    let store = Store::open_lazily(&settings.store).context("the settings of the store")?;
+    let (failover, spooled) = (Arc::new(Failover::default()), Arc::new(Gauge::default()));
+    let instance = uuid::Uuid::new_v4().to_string();
+    let raw_topic = settings.bus.topic(topics::RAW);
+
+    let kafka = life.readiness.latch("kafka");
+    let door_producer = Producer::new(&settings.bus, "door", Role::Door { budget: settings.door.kafka_budget })?;
+    let relay = Producer::new(&settings.bus, "mapper", Role::Relay)?;
+    let listen = settings.door.listen;
+    let listener = TcpListener::bind(listen).await.map_err(Startup::refused(format!("the door's address {listen} can't be opened")))?;
+
+    let mut tasks = Tasks::new(life.stop.clone());
+    let door = Arc::new(Door {
+        connections: connections.clone(),
+        producer: door_producer.clone(),
+        store: store.clone(),
+        failover: Arc::clone(&failover),
+        spooled: Arc::clone(&spooled),
+        instance: instance.clone(),
+        raw_topic: raw_topic.clone(),
+        settings: settings.door.clone(),
+        metrics: Metrics::default(),
+    });
+    // An idempotent producer that knows no broker yet would ack its first record half a second late.
+    if let Err(error) = door_producer.warm_up(&raw_topic, Duration::from_secs(2)).await {
+        tracing::warn!(%error, "Kafka is not there yet, deliveries go to the spool");
+        failover.kafka_failed();
+    }
+    kafka.release();
+    let stop = life.stop.clone();
+    let limits = limits(&settings);
+    tasks.spawn("door", async move { anyhow::Ok(http_kit::serve(listener, door::router(door), limits, stop).await) });
+
+    let drain = Drain {
+        store: store.clone(),
+        producer: relay.clone(),
+        failover,
+        spooled,
+        instance,
+        group: groups::MAPPER.to_owned(),
+        interval: settings.mapper.spool_interval,
+    };
+    let stop = life.stop.clone();
+    tasks.spawn("spool drain", async move {
+        drain.run(stop).await;
+        anyhow::Ok(())
+    });
+
+    let rereads = ReReads {
+        store: store.clone(),
+        producer: relay.clone(),
+        connections: connections.values().map(|(id, it)| (id.clone(), Arc::clone(&it.reread))).collect(),
+        raw_topic: raw_topic.clone(),
+        interval: settings.mapper.reread_interval,
+    };
+    let stop = life.stop.clone();
+    tasks.spawn("re-reads", async move {
+        rereads.run(stop).await;
+        anyhow::Ok(())
+    });
+
+    let mapper = Mapper {
+        connections: connections.values().map(|(id, it)| (id.clone(), Arc::clone(&it.mapper))).collect(),
+        bus: settings.bus.clone(),
+    };
+    let ledger = DecisionLedger::new(store.clone(), groups::MAPPER, Owner::Ingest, Parking::LatestWins, mapper);
+    let (source, handle) = Consumer::start(&settings.bus, "mapper", groups::MAPPER, &[&raw_topic])?;
+    life.liveness.watch("mapper poll", Duration::from_secs(30), {
+        let heartbeat = handle.heartbeat.clone();
+        move || heartbeat.age()
+    });
+    let engine_settings = EngineSettings { stop_grace: settings.grace / 2, ..EngineSettings::new(groups::MAPPER) };
+    let engine = Engine::new(engine_settings, Arc::new(ledger), Arc::new(Publisher::new(relay)), handle.clone());
+    let stop = life.stop.clone();
+    tasks.spawn("mapper", async move {
+        let ended = engine.run(source, stop).await;
+        handle.close(CLOSE).await;
+        ended
+    });
+
+    let ended = tasks.run(settings.grace).await?;
+    door_producer.flush(Duration::from_secs(2)).await;
+    store.close().await;
+    Ok(ended)
+}
+
+fn open_connections(settings: &Settings, platforms: &Platforms) -> anyhow::Result<Connections> {
+    let mut connections = Connections::new();
+    for (name, connection) in &settings.connections {
+        let id: ConnectionId = name.parse()?;
+        let opened = platforms
+            .open_storefront(&connection.platform, &id, &serde_json::Value::Object(connection.settings.clone()))
+            .map_err(Startup::settings(format!("connections.{name}")))?;
+        connections.insert(name.clone(), (id, opened));
+    }
+    Ok(connections)
+}
+
+fn limits(settings: &Settings) -> Limits {
+    let per_ip = NonZeroUsize::new(settings.door.connections_per_ip_max).map(NonZeroUsize::get);
+    Limits { connections: settings.door.connections_max, connections_per_ip: per_ip, drain: settings.grace / 2, ..Limits::default() }
+}
+
+/// Leaving the group; a kill must be harmless, so a deadline is free.
+const CLOSE: Duration = Duration::from_secs(4);

@@ -1,6 +1,8 @@
 //! What people do with letters: list, show, replay, discard. Every change is one transaction under the key's lock, with its row
 //! in the audit trail.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use contracts::headers::Headers;
 use sqlx::Row as _;
@@ -172,15 +174,28 @@ pub async fn get(store: &Store, id: Uuid) -> Result<StoredLetter, LetterError> {
     Ok(read()?)
 }
 
+/// What is published about a letter that a person changed, for those who count it as dead. `None`: nobody does.
+pub type OutcomeOf = Arc<dyn Fn(&Original) -> Option<pipeline::OutRecord> + Send + Sync>;
+
+/// The record of a letter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Original {
+    pub group: String,
+    pub event_id: Uuid,
+    pub key: Vec<u8>,
+    pub value: Vec<u8>,
+    pub headers: Headers,
+}
+
 /// Another try in the group that failed. Later records of its key follow in order when it succeeds. `request_id`: the same
-/// request again changes nothing. `outcome`: published with it, for those who count the letter as dead.
+/// request again changes nothing.
 pub async fn replay(
     store: &Store,
     id: Uuid,
     actor: &str,
     reason: &str,
     request_id: Option<&str>,
-    outcome: Option<pipeline::OutRecord>,
+    outcome: OutcomeOf,
 ) -> Result<Letter, LetterError> {
     let request = Request::new(id, actor, reason, request_id, outcome)?;
     let changed = store
@@ -197,7 +212,7 @@ pub async fn replay(
                 let sql = "insert into letters.parked (grp, aggregate, head, draining) values ($1, $2, $3, true)
                            on conflict (grp, aggregate) do update set head = $3, draining = true, claimed_by = null, claimed_until = null";
                 sqlx::query(sql).bind(&head.group).bind(&head.aggregate).bind(request.id).execute(&mut *tx).await?;
-                request.finish(tx, "letter.replay").await?;
+                request.finish(tx, "letter.replay", &[request.id]).await?;
                 Ok(None)
             })
         })
@@ -213,7 +228,7 @@ pub async fn discard(
     reason: &str,
     scope: DiscardScope,
     request_id: Option<&str>,
-    outcome: Option<pipeline::OutRecord>,
+    outcome: OutcomeOf,
 ) -> Result<(Letter, u64), LetterError> {
     let request = Request::new(id, actor, reason, request_id, outcome)?;
     let (refusal, discarded) = store
@@ -237,7 +252,7 @@ pub async fn discard(
                         .await?;
                 }
                 free_if_empty(tx, &head.group, &head.aggregate).await?;
-                request.finish(tx, "letter.discard").await?;
+                request.finish(tx, "letter.discard", &ended).await?;
                 Ok((None, ended.len() as u64))
             })
         })
@@ -250,7 +265,7 @@ struct Request {
     actor: String,
     reason: String,
     request_id: Option<String>,
-    outcome: Option<pipeline::OutRecord>,
+    outcome: OutcomeOf,
 }
 
 struct Head {
@@ -260,13 +275,7 @@ struct Head {
 }
 
 impl Request {
-    fn new(
-        id: Uuid,
-        actor: &str,
-        reason: &str,
-        request_id: Option<&str>,
-        outcome: Option<pipeline::OutRecord>,
-    ) -> Result<Self, LetterError> {
+    fn new(id: Uuid, actor: &str, reason: &str, request_id: Option<&str>, outcome: OutcomeOf) -> Result<Self, LetterError> {
         if reason.trim().is_empty() {
             return Err(LetterError::NoReason);
         }
@@ -292,9 +301,20 @@ impl Request {
         Ok(Some(Head { group, aggregate, state }))
     }
 
-    async fn finish(&self, tx: &mut Tx, verb: &str) -> Result<(), Error> {
-        if let Some(outcome) = &self.outcome {
-            sqlx::query("insert into letters.outbox (record) values ($1)").bind(encode_record(outcome)).execute(&mut *tx).await?;
+    /// `letters`: those that changed, whose outcomes go out with the change.
+    async fn finish(&self, tx: &mut Tx, verb: &str, letters: &[Uuid]) -> Result<(), Error> {
+        let sql = "select grp, ce_id, key, value, headers from letters.letter where id = any($1) order by ordinal";
+        for row in sqlx::query(sql).bind(letters).fetch_all(&mut *tx).await? {
+            let original = Original {
+                group: row.try_get("grp")?,
+                event_id: row.try_get("ce_id")?,
+                key: row.try_get("key")?,
+                value: row.try_get("value")?,
+                headers: decode_headers(row.try_get("headers")?)?,
+            };
+            if let Some(outcome) = (self.outcome)(&original) {
+                sqlx::query("insert into letters.outbox (record) values ($1)").bind(encode_record(&outcome)).execute(&mut *tx).await?;
+            }
         }
         audit(tx, &self.actor, verb, Some(self.id), &self.reason, self.request_id.as_deref()).await
     }

@@ -10,6 +10,11 @@ fn states(of: &[(&str, &str)]) -> Vec<(String, String)> {
     of.iter().map(|(value, state)| ((*value).to_owned(), (*state).to_owned())).collect()
 }
 
+/// No outcome is published.
+fn nobody() -> letters::OutcomeOf {
+    std::sync::Arc::new(|_| None)
+}
+
 /// One dead record, two of its key held, one of another key through.
 async fn parked() -> Group {
     let group = Group::new(Parking::Park).await;
@@ -37,7 +42,7 @@ async fn later_records_of_a_dead_key_are_held_and_others_pass() {
 async fn a_replayed_head_goes_first_and_the_others_follow_in_order() {
     let group = parked().await;
     group.script.repaired.store(true, Ordering::Relaxed);
-    letters::replay(&group.store, head(), "ada", "item added", None, None).await.unwrap();
+    letters::replay(&group.store, head(), "ada", "item added", None, nobody()).await.unwrap();
     let drained = group.drained().await;
     assert_eq!(drained.iter().map(|it| &it.value[..]).collect::<Vec<_>>(), [b"bad a"]);
     assert_eq!(drained[0].headers, record("1", 1, "").headers, "byte for byte");
@@ -67,12 +72,12 @@ async fn a_replayed_head_goes_first_and_the_others_follow_in_order() {
 #[tokio::test]
 async fn a_letter_that_fails_again_holds_what_is_behind_it() {
     let group = parked().await;
-    letters::replay(&group.store, head(), "ada", "try", None, None).await.unwrap();
+    letters::replay(&group.store, head(), "ada", "try", None, nobody()).await.unwrap();
     let drained = group.drained().await;
     assert_eq!(group.settle(&drained[0]).await, "letter");
     assert_eq!(group.states().await, states(&[("bad a", "dead"), ("b", "held"), ("bad c", "held")]));
 
-    letters::discard(&group.store, head(), "ada", "not ours", DiscardScope::Release, None, None).await.unwrap();
+    letters::discard(&group.store, head(), "ada", "not ours", DiscardScope::Release, None, nobody()).await.unwrap();
     let drained = group.drained().await;
     assert_eq!(drained.len(), 2);
     assert_eq!(group.settle(&drained[0]).await, "produced");
@@ -85,7 +90,7 @@ async fn a_letter_that_fails_again_holds_what_is_behind_it() {
 #[tokio::test]
 async fn what_was_handed_out_behind_a_letter_that_failed_goes_back() {
     let group = parked().await;
-    letters::discard(&group.store, head(), "ada", "not ours", DiscardScope::Release, None, None).await.unwrap();
+    letters::discard(&group.store, head(), "ada", "not ours", DiscardScope::Release, None, nobody()).await.unwrap();
     assert_eq!(group.settle(&record("1", 5, "e")).await, "done");
     let drained = group.drained().await;
     assert_eq!(drained.iter().map(|it| &it.value[..]).collect::<Vec<_>>(), [&b"b"[..], b"bad c", b"e"]);
@@ -99,18 +104,18 @@ async fn what_was_handed_out_behind_a_letter_that_failed_goes_back() {
 async fn a_chain_is_discarded_with_its_head() {
     let group = parked().await;
     let (letter, discarded) =
-        letters::discard(&group.store, head(), "ada", "test order", DiscardScope::Chain, Some("r1"), None).await.unwrap();
+        letters::discard(&group.store, head(), "ada", "test order", DiscardScope::Chain, Some("r1"), nobody()).await.unwrap();
     assert_eq!((letter.state.as_str(), discarded), ("discarded", 3));
     assert_eq!(group.count("select count(*) from letters.parked").await, 0);
     assert_eq!(group.settle(&record("1", 9, "i")).await, "produced");
-    let (_, again) = letters::discard(&group.store, head(), "ada", "test order", DiscardScope::Chain, Some("r1"), None).await.unwrap();
+    let (_, again) = letters::discard(&group.store, head(), "ada", "test order", DiscardScope::Chain, Some("r1"), nobody()).await.unwrap();
     assert_eq!(again, 0, "the same request changes nothing");
 }
 
 #[tokio::test]
 async fn one_process_drains_a_key() {
     let group = parked().await;
-    letters::replay(&group.store, head(), "ada", "try", None, None).await.unwrap();
+    letters::replay(&group.store, head(), "ada", "try", None, nobody()).await.unwrap();
     assert_eq!(group.drained().await.len(), 1);
     let other = group.restarted();
     assert!(other.drain(10).await.unwrap().is_empty(), "it is claimed");
@@ -134,17 +139,17 @@ async fn a_later_good_version_supersedes_a_dead_one_where_the_latest_wins() {
 async fn only_a_dead_letter_changes_and_only_with_a_reason() {
     let group = parked().await;
     let held = contracts::ids::letter(GROUP, uuid::Uuid::from_u128(2));
-    let error = letters::replay(&group.store, held, "ada", "try", None, None).await.unwrap_err();
+    let error = letters::replay(&group.store, held, "ada", "try", None, nobody()).await.unwrap_err();
     assert!(error.to_string().contains("is held, only a dead letter can be replayed"), "{error}");
-    assert!(matches!(letters::replay(&group.store, head(), "ada", " ", None, None).await, Err(LetterError::NoReason)));
-    let missing = letters::replay(&group.store, uuid::Uuid::nil(), "ada", "try", None, None).await;
+    assert!(matches!(letters::replay(&group.store, head(), "ada", " ", None, nobody()).await, Err(LetterError::NoReason)));
+    let missing = letters::replay(&group.store, uuid::Uuid::nil(), "ada", "try", None, nobody()).await;
     assert!(matches!(missing, Err(LetterError::NotFound(_))));
 }
 
 #[tokio::test]
 async fn the_audit_trail_is_a_chain_that_shows_one_changed_byte() {
     let group = parked().await;
-    letters::replay(&group.store, head(), "ada", "try", None, None).await.unwrap();
+    letters::replay(&group.store, head(), "ada", "try", None, nobody()).await.unwrap();
     assert_eq!(letters::verify_audit(&group.store).await.unwrap(), None);
     let shown = letters::get(&group.store, head()).await.unwrap();
     assert_eq!(shown.audit.iter().map(|it| it.verb.as_str()).collect::<Vec<_>>(), ["letter.dead", "letter.replay"]);
