@@ -221,7 +221,7 @@ impl World {
             }
         };
         let mut told = vec![verdict(&decision.verdict)];
-        told.extend(decision.commands.iter().map(|it| command(it)));
+        told.extend(decision.commands.iter().map(command));
         for released in &decision.released {
             let settled = self::settled(released.settled);
             told.push(format!("#{} {settled}", released.event.as_u128()));

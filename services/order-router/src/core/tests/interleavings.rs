@@ -7,7 +7,7 @@ use super::*;
 /// One event of a history that chance wrote.
 #[derive(Debug, Clone)]
 enum Told {
-    Order(u64, Order),
+    Order(u64, Box<Order>),
     Refund(u64, Refund),
     Outcome(Outcome),
 }
@@ -77,7 +77,7 @@ fn history() -> impl Strategy<Value = Vec<Told>> {
     let refunds = proptest::collection::vec((0..3_usize, 1..3_i64), 0..5);
     let all = (versions(), refunds, reports()).prop_map(|(versions, refunds, outcomes)| {
         let mut sequences = BTreeMap::new();
-        let mut told: Vec<Told> = versions.into_iter().zip(1..).map(|(order, sequence)| Told::Order(sequence, order)).collect();
+        let mut told: Vec<Told> = versions.into_iter().zip(1..).map(|(order, sequence)| Told::Order(sequence, Box::new(order))).collect();
         for (id, quantity) in refunds {
             let sequence = sequences.entry(id).and_modify(|it| *it += 1).or_insert(1);
             told.push(Told::Refund(*sequence, refund(&format!("r{id}"), quantity)));
@@ -94,7 +94,7 @@ fn history() -> impl Strategy<Value = Vec<Told>> {
 
 fn tell(world: &mut World, told: &Told) -> String {
     match told {
-        Told::Order(sequence, order) => world.order(*sequence, order.clone()),
+        Told::Order(sequence, order) => world.order(*sequence, (**order).clone()),
         Told::Refund(sequence, refund) => world.refund(*sequence, refund),
         Told::Outcome(outcome) => world.outcome(outcome),
     }
@@ -168,7 +168,7 @@ proptest! {
             }
             let said = tell(&mut world, told);
             match told {
-                Told::Order(sequence, order) if *sequence > last.0 && !said.starts_with("dead") => last = (*sequence, order.clone()),
+                Told::Order(sequence, order) if *sequence > last.0 && !said.starts_with("dead") => last = (*sequence, (**order).clone()),
                 _ => {}
             }
         }
