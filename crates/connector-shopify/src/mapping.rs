@@ -120,3 +120,6 @@ fn customer_entity(connection: &ConnectionId, body: &wire::Customer<'_>) -> Resu
         deleted: false,
     }]))
 }
+
+#[cfg(test)]
+mod tests;

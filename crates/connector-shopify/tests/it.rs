@@ -1,6 +1,13 @@
 //! The connector from outside, as the binaries use it.
 
 mod it {
-    pub(crate) mod real;
-    pub(crate) mod shop;
+    mod api;
+    mod golden;
+    mod mutations;
+    mod pair;
+    mod real;
+    mod server;
+    mod shop;
+    mod sketch;
+    mod stock;
 }

@@ -1,7 +1,7 @@
 //! Amounts in their two currencies.
 
 use domain::money::Currency;
-use domain::{Money, MoneyError, MoneyPair};
+use domain::{Decimal, Money, MoneyError, MoneyPair};
 
 use crate::error::MappingError;
 use crate::wire::{Amount, MoneySet, exact};
@@ -25,7 +25,7 @@ impl Currencies {
     }
 
     pub(super) fn zero(self) -> MoneyPair {
-        MoneyPair::zero(self.shop, self.presentment)
+        MoneyPair { shop: exact(Decimal::ZERO, self.shop), presentment: exact(Decimal::ZERO, self.presentment) }
     }
 
     /// The set where there is one: a plain amount is shop currency only and says what the buyer saw only where both are the same.

@@ -1,11 +1,13 @@
 //! A connection with secrets in files, and deliveries to it.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use connector::storefront::{Delivery, Entity, Mapped, MappedEntity};
 use connector::{StorefrontConnection, StorefrontPlatform};
 use connector_shopify::Shopify;
-use domain::{Order, Refund};
+use domain::{Customer, Order, Refund};
 use fault::Fault;
 use serde_json::json;
 
@@ -27,8 +29,10 @@ pub(crate) fn open_at(url: &str) -> StorefrontConnection {
     Shopify.open(&"shop-eu".parse().unwrap(), &settings).unwrap()
 }
 
-pub(crate) fn open() -> StorefrontConnection {
-    open_at("http://127.0.0.1:1")
+/// Opened once: nothing that only maps sends anything.
+pub(crate) fn open() -> &'static StorefrontConnection {
+    static OPENED: OnceLock<StorefrontConnection> = OnceLock::new();
+    OPENED.get_or_init(|| open_at("http://127.0.0.1:1"))
 }
 
 pub(crate) fn time(text: &str) -> DateTime<Utc> {
@@ -67,4 +71,17 @@ pub(crate) fn refund(entity: &MappedEntity) -> &Refund {
         Entity::Refund(refund) => refund,
         other => panic!("{other:?}"),
     }
+}
+
+pub(crate) fn customer(topic: &str, body: impl Into<Bytes>) -> Customer {
+    match entities(topic, body).remove(0).body {
+        Entity::Customer(customer) => *customer,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// One of our own payloads.
+pub(crate) fn golden(name: &str) -> Bytes {
+    let path = format!("{}/tests/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    Bytes::from(std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}")))
 }

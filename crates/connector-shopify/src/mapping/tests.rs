@@ -1,0 +1,265 @@
+//! Rules, each with the least order that shows it. Whole payloads are in `tests/golden`.
+
+use domain::{Order, Refund, RefundAdjustmentKind};
+use serde_json::{Value, json};
+
+use super::*;
+
+fn shop() -> ConnectionId {
+    "shop".parse().unwrap()
+}
+
+/// One mug for 10.00 EUR.
+fn mug() -> Value {
+    json!({
+        "id": 1,
+        "name": "#1",
+        "updated_at": "2026-05-04T12:00:00+02:00",
+        "currency": "EUR",
+        "presentment_currency": "EUR",
+        "financial_status": "paid",
+        "fulfillment_status": null,
+        "total_price": "10.00",
+        "total_tax": "0.00",
+        "line_items": [{ "id": 11, "quantity": 1, "price": "10.00" }],
+        "discount_applications": [],
+    })
+}
+
+fn mapped(change: impl FnOnce(&mut Value)) -> Result<Vec<MappedEntity>, MappingError> {
+    let mut body = mug();
+    change(&mut body);
+    match map(&shop(), "orders/updated", body.to_string().as_bytes())? {
+        Mapped::Entities(entities) => Ok(entities),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn order(change: impl FnOnce(&mut Value)) -> Order {
+    match mapped(change).unwrap().remove(0).body {
+        Entity::Order(order) => *order,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refused(change: impl FnOnce(&mut Value)) -> String {
+    mapped(change).unwrap_err().to_string()
+}
+
+#[test]
+fn topics_are_mapped_asked_for_or_left_alone() {
+    let of = |topic: &str, body: &str| map(&shop(), topic, body.as_bytes()).unwrap();
+    let order = |id: &str| Mapped::ReRead(EntityRef::new(shop(), EntityKind::Order, id));
+    assert_eq!(of("orders/edited", r#"{"order_edit":{"order_id":820982911946154508}}"#), order("820982911946154508"));
+    assert_eq!(of("orders/delete", r#"{"id":7}"#), order("7"));
+    for topic in ["inventory_levels/update", "products/update", "app/uninstalled", "customers/delete", "orders/risk_assessment_changed", ""]
+    {
+        assert_eq!(of(topic, "not even JSON"), Mapped::Unmapped, "{topic}");
+    }
+}
+
+#[test]
+fn sums_that_do_not_add_up_are_refused_with_both_numbers() {
+    let wrong = refused(|it| it["total_price"] = json!("10.01"));
+    assert!(wrong.contains("10.00 EUR") && wrong.contains("10.01 EUR"), "{wrong}");
+    assert!(refused(|it| it["total_tax"] = json!("1.00")).contains("taxes"));
+    assert!(refused(|it| it["total_line_items_price"] = json!("9.00")).contains("lines"));
+}
+
+#[test]
+fn what_is_not_known_is_named() {
+    assert_eq!(
+        refused(|it| it["financial_status"] = json!("bartered")),
+        "`financial_status`: `bartered` is a value that this version does not know; add it to the table of the Shopify connector"
+    );
+    assert!(refused(|it| it["fulfillment_status"] = json!("Ada Lovelace")).contains("`***`"), "no free text is repeated");
+    let error = mapped(|it| it["line_items"][0]["discount_allocations"] = json!([{ "amount": "1.00", "discount_application_index": 3 }]));
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "`line_items[0].discount_allocations[0].discount_application_index`: expected the index of one of the order's discount applications"
+    );
+    assert_eq!(refused(|it| it["id"] = Value::Null), "`id`: expected a whole 64-bit id");
+    assert_eq!(refused(|it| it["updated_at"] = Value::Null), "`updated_at`: expected the time of the last change");
+}
+
+#[test]
+fn currencies_are_never_mixed_nor_guessed() {
+    let set = |shop: &str, presentment: &str| json!({ "shop_money": { "amount": "10.00", "currency_code": shop }, "presentment_money": { "amount": "11.00", "currency_code": presentment } });
+    let foreign = |it: &mut Value| it["line_items"][0]["price_set"] = set("EUR", "USD");
+    assert_eq!(refused(foreign), "`line_items[0].price`: it is in other currencies than the order");
+    // A plain amount is the shop's; what the buyer paid is not to be computed from it.
+    let plain = |it: &mut Value| it["presentment_currency"] = json!("USD");
+    assert_eq!(refused(plain), "`line_items[0].price_set`: expected the amount in both currencies");
+}
+
+#[track_caller]
+fn check_fulfillment(status: Value, shipped: Value, expected: domain::FulfillmentState) {
+    let order = order(|it| {
+        it["fulfillment_status"] = status.clone();
+        it["fulfillments"] = shipped;
+    });
+    assert_eq!(order.fulfillment_state, expected, "{status}");
+}
+
+#[test]
+fn what_the_warehouse_is_doing_is_not_what_has_left_it() {
+    use domain::FulfillmentState::{Fulfilled, Partial, Restocked, Unfulfilled};
+    check_fulfillment(Value::Null, json!([]), Unfulfilled);
+    check_fulfillment(json!("partial"), json!([]), Partial);
+    check_fulfillment(json!("fulfilled"), json!([]), Fulfilled);
+    check_fulfillment(json!("restocked"), json!([]), Restocked);
+    check_fulfillment(json!("ON_HOLD"), json!([]), Unfulfilled);
+    check_fulfillment(json!("IN_PROGRESS"), json!([{ "status": "SUCCESS" }]), Partial);
+    check_fulfillment(json!("IN_PROGRESS"), json!([{ "status": "CANCELLED" }]), Unfulfilled);
+}
+
+#[test]
+fn a_delivery_line_that_an_edit_removed_counts_only_where_the_total_counts_it() {
+    let edit = |total: &'static str| {
+        order(move |it| {
+            it["total_price"] = json!(total);
+            it["shipping_lines"] = json!([{ "id": 1, "price": "5.00", "is_removed": true }, { "id": 2, "price": "3.00" }]);
+        })
+    };
+    assert_eq!((edit("13.00").shipping_lines.len(), edit("13.00").totals.shipping.shop.to_string()), (1, "3.00 EUR".to_owned()));
+    assert_eq!((edit("18.00").shipping_lines.len(), edit("18.00").totals.shipping.shop.to_string()), (2, "8.00 EUR".to_owned()));
+}
+
+#[test]
+fn a_discount_of_the_whole_order_may_be_missing_in_the_discounted_price() {
+    let free = order(|it| {
+        it["discount_applications"] = json!([{ "type": "discount_code", "code": "FREE", "target_type": "shipping_line" }]);
+        let allocations = json!([{ "amount": "5.00", "discount_application_index": 0 }]);
+        it["shipping_lines"] = json!([{ "id": 1, "price": "5.00", "discounted_price": "5.00", "discount_allocations": allocations }]);
+    });
+    assert!(free.totals.shipping.shop.is_zero());
+    assert_eq!(free.coupons[0].kind, "shipping");
+}
+
+#[test]
+fn a_tip_is_no_article() {
+    let tipped = order(|it| {
+        let tip = json!({ "id": 12, "quantity": 1, "price": "2.00", "tip_payment_gateway": null });
+        it["line_items"].as_array_mut().unwrap().push(tip);
+        it["total_line_items_price"] = json!("12.00");
+        it["total_tip_received"] = json!("2.0");
+        it["total_price"] = json!("12.00");
+    });
+    assert_eq!(tipped.lines.len(), 1);
+    assert_eq!((tipped.totals.lines.shop.to_string(), tipped.totals.tip.shop.to_string()), ("10.00 EUR".to_owned(), "2.00 EUR".to_owned()));
+}
+
+#[test]
+fn old_bodies_without_what_is_left_tell_it_by_their_refunds() {
+    let line = json!({
+        "id": 5, "line_item_id": 11, "quantity": 2, "restock_type": "return", "subtotal": 20, "total_tax": 0
+    });
+    let order = order(|it| {
+        it["line_items"][0]["quantity"] = json!(3);
+        it["total_price"] = json!("30.00");
+        it["refunds"] = json!([{ "id": 4, "created_at": "2026-05-04T12:00:00Z", "refund_line_items": [line] }]);
+    });
+    assert_eq!(order.lines[0].current_quantity, 1.into());
+    assert_eq!(order.totals.current_total, order.totals.total);
+}
+
+#[test]
+fn old_bodies_list_codes_without_applications() {
+    let order = order(|it| {
+        it["discount_applications"] = Value::Null;
+        it["discount_codes"] = json!([{ "code": "OLD", "amount": "0.00", "type": "fixed_amount" }]);
+    });
+    assert_eq!((order.coupons[0].code.as_str(), order.coupons[0].kind.as_str()), ("OLD", "fixed_amount"));
+}
+
+#[test]
+fn an_orders_payments_are_kept_where_it_tells_them() {
+    let order = order(|it| {
+        it["transactions"] = json!([
+            { "id": 1, "kind": "authorization", "status": "success", "gateway": "bank", "amount": "10.00", "authorization": "A1" },
+            { "id": 2, "kind": "change", "status": "success", "gateway": "cash", "amount": "3.00" },
+            { "id": 3, "kind": "capture", "status": "awaiting_response", "gateway": "bank", "amount": "10.00", "currency": "EUR" },
+        ]);
+    });
+    let shown: Vec<String> =
+        order.payments.iter().map(|it| format!("{} {:?} {:?} {} {}", it.id, it.kind, it.status, it.amount, it.reference)).collect();
+    assert_eq!(shown, ["1 Authorization Success 10.00 EUR A1", "3 Capture Pending 10.00 EUR "]);
+}
+
+fn refund(change: impl FnOnce(&mut Value)) -> Refund {
+    let mut body = json!({ "id": 4, "order_id": 1, "created_at": "2026-05-04T12:00:00Z", "transactions": [] });
+    change(&mut body);
+    match map(&shop(), "refunds/create", body.to_string().as_bytes()).unwrap() {
+        Mapped::Entities(mut entities) => match entities.remove(0).body {
+            Entity::Refund(refund) => *refund,
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+fn euros(amount: &str) -> Value {
+    let money = json!({ "amount": amount, "currency_code": "EUR" });
+    json!({ "shop_money": money, "presentment_money": money })
+}
+
+#[track_caller]
+fn check_adjustment(kind: &str, reason: &str, amount: &str, payment: &str, expected: (RefundAdjustmentKind, &str)) {
+    let refund = refund(|it| {
+        it["order_adjustments"] = json!([{ "id": 5, "kind": kind, "reason": reason, "amount_set": euros(amount) }]);
+        it["transactions"] = json!([{ "id": 6, "kind": "refund", "status": payment, "amount": "1.00", "currency": null }]);
+    });
+    let adjustment = &refund.adjustments[0];
+    assert_eq!((adjustment.kind, adjustment.amount.shop.amount.to_string().as_str()), expected, "{kind} {reason} {amount}");
+    assert_eq!(refund.payments[0].amount.to_string(), "1.00 EUR", "the currency of the refund's other amounts");
+}
+
+#[test]
+fn what_is_given_back_is_positive_and_what_is_on_its_way_is_told_apart() {
+    use RefundAdjustmentKind::{Goodwill, PendingDiscrepancy, Shipping};
+    check_adjustment("shipping_refund", "Shipping refund", "-5.95", "success", (Shipping, "5.95"));
+    check_adjustment("refund_discrepancy", "Refund discrepancy", "-1.00", "success", (Goodwill, "1.00"));
+    check_adjustment("refund_discrepancy", "Refund discrepancy", "-1.00", "pending", (Goodwill, "1.00"));
+    check_adjustment("refund_discrepancy", "Refund discrepancy", "99.00", "pending", (PendingDiscrepancy, "-99.00"));
+    check_adjustment("", "PENDING_REFUND_DISCREPANCY", "99.0", "success", (PendingDiscrepancy, "-99.00"));
+    // A restocking fee: less given back than the goods were worth.
+    check_adjustment("refund_discrepancy", "Refund discrepancy", "4.00", "success", (Goodwill, "-4.00"));
+}
+
+#[test]
+fn refunded_delivery_that_is_told_twice_is_given_back_once() {
+    let refund = refund(|it| {
+        it["order_adjustments"] = json!([
+            { "id": 5, "kind": "shipping_refund", "amount_set": euros("-5.95") },
+            { "id": 6, "kind": "refund_discrepancy", "amount_set": euros("-1.00") },
+        ]);
+        it["refund_shipping_lines"] = json!([{ "id": 7, "subtotal_amount_set": euros("5.95") }]);
+    });
+    let ids: Vec<&str> = refund.adjustments.iter().map(|it| it.id.as_str()).collect();
+    assert_eq!(ids, ["7", "6"]);
+}
+
+#[test]
+fn a_refund_is_as_new_as_the_latest_thing_in_it() {
+    let body = |settled: &str| {
+        let transaction = json!({
+            "id": 6, "kind": "refund", "status": "success", "amount": "1.00", "currency": "EUR", "processed_at": settled
+        });
+        json!({ "id": 4, "order_id": 1, "created_at": "2026-05-04T12:00:00Z", "transactions": [transaction] }).to_string()
+    };
+    let updated_at = |settled: &str| match map(&shop(), "refunds/create", body(settled).as_bytes()).unwrap() {
+        Mapped::Entities(entities) => entities[0].updated_at.to_rfc3339(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(updated_at("2026-05-09T12:00:00Z"), "2026-05-09T12:00:00+00:00");
+    assert_eq!(updated_at("2026-05-01T12:00:00Z"), "2026-05-04T12:00:00+00:00");
+}
+
+#[test]
+fn an_error_in_a_refund_says_where_it_stands() {
+    let error = refused(|it| {
+        it["refunds"] = json!([{ "id": 4, "created_at": "2026-05-04T12:00:00Z", "refund_line_items": [{ "id": 5, "line_item_id": 11, "quantity": 1,
+            "restock_type": "burnt", "subtotal": 1 }] }]);
+    });
+    assert!(error.starts_with("`refunds[0].refund_line_items[0].restock_type`: `burnt`"), "{error}");
+}
