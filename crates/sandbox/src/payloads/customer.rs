@@ -122,7 +122,7 @@ impl ShopCustomer {
         customer
     }
 
-    /// As in an order, without the list of addresses.
+    /// As in an order, without the list of addresses. Tags, locale and consent are no longer in webhooks.
     pub(super) fn to_rest_of_order(&self, offset: FixedOffset) -> Value {
         json!({
             "id": self.id,
@@ -138,14 +138,6 @@ impl ShopCustomer {
             "email": self.email,
             "phone": self.phone,
             "currency": self.currency.code(),
-            "locale": self.locale,
-            "tags": self.tags.join(", "),
-            "email_marketing_consent": self.email.as_ref().map(|_| json!({
-                "state": if self.accepts_marketing { "subscribed" } else { "not_subscribed" },
-                "opt_in_level": "single_opt_in",
-                "consent_updated_at": self.consent_updated_at.map(|it| time(it, offset)),
-            })),
-            "sms_marketing_consent": null,
             "tax_exemptions": [],
             "admin_graphql_api_id": gid("Customer", self.id),
             "default_address": self.addresses.first().map(|(id, it)| it.to_rest_of_customer(*id, self.id, true)),

@@ -125,6 +125,7 @@ impl ShopOrder {
             "paymentTerms": self.company.as_ref().map(|_| json!({
                 "__typename": "PaymentTerms", "paymentTermsName": "Net 30", "paymentTermsType": "NET", "dueInDays": 30,
             })),
+            "additionalFees": [],
             "events": [],
             "metafields": [],
             "metafield": null,
@@ -265,7 +266,7 @@ impl ShopOrder {
             "manualPaymentGateway": matches!(transaction.gateway.as_str(), "manual" | "Bank Deposit"),
             "amountSet": of.bag(transaction.amount),
             "authorizationCode": transaction.authorization,
-            "paymentId": self.token,
+            "paymentId": self.payment_id(transaction),
             "createdAt": utc(transaction.at),
             "processedAt": utc(transaction.at),
             "parentTransaction": parent,

@@ -178,7 +178,7 @@ pub struct ShopAdjustment {
     pub id: u64,
     pub kind: AdjustmentKind,
     pub reason: String,
-    /// Without tax.
+    /// With the tax in it where the order's prices have it.
     pub amount: Pair,
     pub tax: Pair,
 }

@@ -17,8 +17,11 @@ pub(super) struct Country {
     /// In per mille.
     tax: u32,
     reduced_tax: u32,
-    towns: [(&'static str, &'static str, Option<(&'static str, &'static str)>); 2],
+    towns: [Town; 2],
 }
+
+/// Name, postal code, and the region's code and name where addresses have one.
+type Town = (&'static str, &'static str, Option<(&'static str, &'static str)>);
 
 impl Country {
     pub(super) fn rate(&self, reduced: bool) -> Decimal {

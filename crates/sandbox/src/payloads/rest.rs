@@ -43,7 +43,10 @@ impl ShopOrder {
     pub fn refund_to_rest(&self, refund: &ShopRefund) -> Value {
         let of = &self.currencies;
         let lines: Vec<Value> = refund.lines.iter().map(|it| self.refund_line(it)).collect();
-        let adjustments: Vec<Value> = refund.adjustments.iter().map(|it| self.adjustment(refund.id, it)).collect();
+        // Delivery has a list of its own since API version 2024-10; before, it was among the adjustments.
+        let (deliveries, others): (Vec<_>, Vec<_>) = refund.adjustments.iter().partition(|it| it.kind == AdjustmentKind::Shipping);
+        let adjustments: Vec<Value> = others.into_iter().map(|it| self.adjustment(refund.id, it)).collect();
+        let deliveries: Vec<Value> = deliveries.into_iter().map(|it| self.refund_shipping(it)).collect();
         json!({
             "id": refund.id,
             "admin_graphql_api_id": gid("Refund", refund.id),
@@ -57,7 +60,7 @@ impl ShopOrder {
             "order_adjustments": adjustments,
             "transactions": refund.transactions.iter().map(|it| self.transaction_to_rest(it)).collect::<Vec<_>>(),
             "refund_line_items": lines,
-            "refund_shipping_lines": [],
+            "refund_shipping_lines": deliveries,
             "duties": [],
             "return": null,
         })
@@ -83,7 +86,7 @@ impl ShopOrder {
             "message": message,
             "order_id": self.id,
             "parent_id": transaction.parent,
-            "payment_id": format!("{}.{}", self.name, self.position(transaction)),
+            "payment_id": self.payment_id(transaction),
             "processed_at": time(transaction.at, self.offset),
             "receipt": {},
             "source_name": self.source_name,
@@ -108,9 +111,10 @@ impl ShopOrder {
         Value::Object(fields)
     }
 
-    fn position(&self, transaction: &ShopTransaction) -> usize {
+    /// The order's number and the transaction's place in it: `#1001.2`.
+    pub(super) fn payment_id(&self, transaction: &ShopTransaction) -> String {
         let mut all = self.transactions.iter().chain(self.refunds.iter().flat_map(|it| &it.transactions));
-        all.position(|it| it.id == transaction.id).map_or(1, |it| it + 1)
+        format!("{}.{}", self.name, all.position(|it| it.id == transaction.id).map_or(1, |it| it + 1))
     }
 
     fn identity(&self) -> Value {
@@ -350,17 +354,25 @@ impl ShopOrder {
 
     fn adjustment(&self, refund: u64, adjustment: &ShopAdjustment) -> Value {
         let of = &self.currencies;
-        let is_shipping = adjustment.kind == AdjustmentKind::Shipping;
         json!({
             "id": adjustment.id,
             "order_id": self.id,
             "refund_id": refund,
             "amount": of.plain(adjustment.amount),
             "tax_amount": of.plain(adjustment.tax),
-            "kind": if is_shipping { "shipping_refund" } else { "refund_discrepancy" },
+            "kind": "refund_discrepancy",
             "reason": adjustment.reason,
             "amount_set": of.set(adjustment.amount),
             "tax_amount_set": of.set(adjustment.tax),
+        })
+    }
+
+    fn refund_shipping(&self, adjustment: &ShopAdjustment) -> Value {
+        json!({
+            "id": adjustment.id,
+            "shipping_line": self.shipping.first().map(|it| self.shipping_to_rest(it)),
+            "subtotal_amount_set": self.currencies.set(-adjustment.amount),
+            "tax_amount_set": self.currencies.set(-adjustment.tax),
         })
     }
 }

@@ -159,19 +159,18 @@ impl ShopOrder {
         refund
     }
 
-    /// What is left of the delivery, as an adjustment without tax and its tax.
+    /// What is left of the delivery and its tax.
     fn shipping_back(&self, ids: &mut Ids) -> Option<ShopAdjustment> {
         let left = self.current_shipping();
         if left.is_zero() {
             return None;
         }
         let tax = self.current_tax() - self.lines.iter().map(|it| it.left_of(it.tax(), &self.currencies)).sum();
-        let amount = if self.taxes_included { left - tax } else { left };
         Some(ShopAdjustment {
             id: ids.draw(),
             kind: AdjustmentKind::Shipping,
             reason: "Shipping refund".to_owned(),
-            amount: -amount,
+            amount: -left,
             tax: -tax,
         })
     }

@@ -67,7 +67,7 @@ impl ShopRefund {
     pub fn total(&self, taxes_included: bool) -> Pair {
         let lines: Pair = self.lines.iter().map(|it| it.given_back(taxes_included)).sum();
         let owed = self.adjustments.iter().filter(|it| it.kind != AdjustmentKind::Pending);
-        let adjustments: Pair = owed.map(|it| it.amount + it.tax).sum();
+        let adjustments: Pair = owed.map(|it| it.amount + if taxes_included { Pair::ZERO } else { it.tax }).sum();
         lines - adjustments
     }
 }
@@ -131,7 +131,7 @@ impl ShopOrder {
         if self.is_cancelled() {
             return Pair::ZERO;
         }
-        let goodwill: Pair = self.adjustments(AdjustmentKind::Goodwill).map(|it| it.amount + it.tax).sum();
+        let goodwill: Pair = self.adjustments(AdjustmentKind::Goodwill).map(|it| it.amount).sum();
         self.current_subtotal() + self.current_shipping() + self.added(self.current_tax()) + self.tip + goodwill
     }
 
