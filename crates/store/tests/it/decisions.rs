@@ -36,10 +36,13 @@ async fn what_needs_no_output_is_done_at_once() {
     assert_eq!(group.count("select count(*) from router.decision where state = 'in_flight' and reason = 'payment_pending'").await, 1);
 
     let released = [(uuid::Uuid::from_u128(2), store::decisions::State::Applied, Some("paid"))];
-    let release = move |tx: &mut store::Tx| -> futures_util::future::BoxFuture<'_, _> {
-        Box::pin(async move { store::decisions::release(tx, store::Owner::Router, super::group::GROUP, &released).await })
-    };
-    group.store.transaction(release).await.unwrap();
+    group
+        .store
+        .transaction(move |tx| {
+            Box::pin(async move { store::decisions::release(tx, store::Owner::Router, super::group::GROUP, &released).await })
+        })
+        .await
+        .unwrap();
     assert_eq!(group.count("select count(*) from router.decision where state = 'applied' and reason = 'paid'").await, 1);
 }
 

@@ -13,20 +13,22 @@ use store::{Error, Owner, Store, StoreSettings, Tx};
 use tracing::Span;
 use uuid::Uuid;
 
-pub const GROUP: &str = "order-router";
+pub(super) const GROUP: &str = "order-router";
 
 #[derive(Default)]
-pub struct Script {
-    pub decided: AtomicUsize,
+pub(super) struct Script {
+    pub(super) decided: AtomicUsize,
     /// Values that start with `bad` pass once this is set.
-    pub repaired: std::sync::atomic::AtomicBool,
+    pub(super) repaired: std::sync::atomic::AtomicBool,
 }
 
+pub(super) struct Rules(Arc<Script>);
+
 #[async_trait]
-impl Decide for Arc<Script> {
+impl Decide for Rules {
     async fn decide(&self, _: &mut Tx, batch: &[Input<'_>]) -> Result<Vec<Decided>, Error> {
-        self.decided.fetch_add(batch.len(), Ordering::Relaxed);
-        Ok(batch.iter().map(|input| self.one(input)).collect())
+        self.0.decided.fetch_add(batch.len(), Ordering::Relaxed);
+        Ok(batch.iter().map(|input| self.0.one(input)).collect())
     }
 
     fn subject(&self, record: &Record) -> Option<String> {
@@ -61,36 +63,36 @@ impl Script {
     }
 }
 
-pub struct Group {
-    pub script: Arc<Script>,
-    pub store: Store,
-    pub ledger: DecisionLedger<Arc<Script>>,
+pub(super) struct Group {
+    pub(super) script: Arc<Script>,
+    pub(super) store: Store,
+    pub(super) ledger: DecisionLedger<Rules>,
 }
 
 impl Group {
-    pub async fn new(policy: Parking) -> Self {
+    pub(super) async fn new(policy: Parking) -> Self {
         let store = Store::open(&StoreSettings::new(testkit::database().await)).await.unwrap();
         let script = Arc::new(Script::default());
-        let ledger = DecisionLedger::new(store.clone(), GROUP, Owner::Router, policy, Arc::clone(&script));
+        let ledger = DecisionLedger::new(store.clone(), GROUP, Owner::Router, policy, Rules(Arc::clone(&script)));
         Self { script, store, ledger }
     }
 
     /// The same group in a process started anew.
-    pub fn restarted(&self) -> DecisionLedger<Arc<Script>> {
-        DecisionLedger::new(self.store.clone(), GROUP, Owner::Router, Parking::Park, Arc::clone(&self.script))
+    pub(super) fn restarted(&self) -> DecisionLedger<Rules> {
+        DecisionLedger::new(self.store.clone(), GROUP, Owner::Router, Parking::Park, Rules(Arc::clone(&self.script)))
     }
 
-    pub async fn turn(&self, record: &Record, turn: Turn<Vec<Position>>) -> Next<Vec<OutRecord>> {
+    pub(super) async fn turn(&self, record: &Record, turn: Turn<Vec<Position>>) -> Next<Vec<OutRecord>> {
         let batch: Batch<_> = vec![Arc::new(Entry { record: Arc::new(record.clone()), turn, span: Span::none() })];
         self.ledger.commit(batch).await.unwrap().remove(0)
     }
 
-    pub async fn arrives(&self, record: &Record) -> Next<Vec<OutRecord>> {
+    pub(super) async fn arrives(&self, record: &Record) -> Next<Vec<OutRecord>> {
         self.turn(record, Turn::Arrived).await
     }
 
     /// Takes a record as far as it goes, as the engine would; says how it ended.
-    pub async fn settle(&self, record: &Record) -> &'static str {
+    pub(super) async fn settle(&self, record: &Record) -> &'static str {
         match self.arrives(record).await {
             Next::Done => "done",
             Next::Act(outputs) => {
@@ -111,22 +113,22 @@ impl Group {
         }
     }
 
-    pub async fn drained(&self) -> Vec<Record> {
+    pub(super) async fn drained(&self) -> Vec<Record> {
         self.ledger.drain(100).await.unwrap()
     }
 
-    pub async fn states(&self) -> Vec<(String, String)> {
+    pub(super) async fn states(&self) -> Vec<(String, String)> {
         let sql = "select convert_from(value, 'UTF8'), state from letters.letter order by ordinal";
         sqlx::query_as(sql).fetch_all(self.store.pool()).await.unwrap()
     }
 
-    pub async fn count(&self, sql: &'static str) -> i64 {
+    pub(super) async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(self.store.pool()).await.unwrap()
     }
 }
 
 /// A record of one order; `id` makes its `ce_id`.
-pub fn record(key: &str, id: u128, value: &str) -> Record {
+pub(super) fn record(key: &str, id: u128, value: &str) -> Record {
     let mut headers = Headers::default();
     headers.push(headers::CE_ID, Uuid::from_u128(id).to_string());
     headers.push("binary", &b"\xff\x00"[..]);
