@@ -5,3 +5,4 @@ pub mod effects;
 pub mod erp;
 pub mod faults;
 pub mod payloads;
+pub mod shopify;
