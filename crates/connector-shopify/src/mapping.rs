@@ -74,20 +74,21 @@ fn entities_of_order(connection: &ConnectionId, body: &wire::Order<'_>) -> Resul
     let updated_at = money::need(body.updated_at, "updated_at", "the time of the last change")?.0;
     let of_order = refund::OfOrder { id: &order.id, shop: order.shop_currency, presentment: order.presentment_currency };
 
-    let mut entities = Vec::with_capacity(1 + body.refunds.len());
+    let mut refunds = Vec::with_capacity(body.refunds.len());
     for (index, it) in body.refunds.iter().enumerate() {
-        entities.push(refund_entity(connection, it, Some(of_order)).map_err(|error| error.within("refunds", index))?);
+        refunds.push(refund_entity(connection, it, Some(of_order)).map_err(|error| error.within("refunds", index))?);
     }
     // The order comes first: its refunds need it.
-    let entity = MappedEntity {
+    let mut entities = Vec::with_capacity(1 + refunds.len());
+    entities.push(MappedEntity {
         entity: EntityRef::new(connection.clone(), EntityKind::Order, order.id.clone()),
         aggregate: AggregateKey::order(connection, &order.id),
         updated_at,
         channel: order.channel.clone(),
         body: Entity::Order(Box::new(order)),
         deleted: false,
-    };
-    entities.insert(0, entity);
+    });
+    entities.append(&mut refunds);
     Ok(Mapped::Entities(entities))
 }
 

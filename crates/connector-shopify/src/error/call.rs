@@ -27,8 +27,8 @@ pub(crate) enum CallError {
     Shape { operation: &'static str, path: String, expected: String },
     #[error("Shopify refuses {operation}: {codes}")]
     Refused { operation: &'static str, codes: String },
-    /// The same call is being carried out already.
-    #[error("Shopify is still busy with the same {operation}")]
+    /// The same call is being carried out already, or the shop moves faster than we ask.
+    #[error("Shopify is still busy with {operation} of the same rows")]
     Concurrent { operation: &'static str },
     #[error("{operation}: {what}")]
     Request { operation: &'static str, what: &'static str },

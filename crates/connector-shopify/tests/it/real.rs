@@ -8,13 +8,28 @@ use fault::Class;
 
 use super::shop::{entities, map, order, refund};
 
-fn payload(name: &str) -> Option<Bytes> {
+fn folder() -> Option<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/shopify");
     if !folder.is_dir() {
         println!("skipped: no recorded payloads at {}", folder.display());
         return None;
     }
-    Some(Bytes::from(std::fs::read(folder.join(name)).unwrap()))
+    Some(folder)
+}
+
+fn payload(name: &str) -> Option<Bytes> {
+    Some(Bytes::from(std::fs::read(folder()?.join(name)).unwrap()))
+}
+
+#[test]
+fn every_recorded_order_adds_up() {
+    let Some(folder) = folder() else { return };
+    let names = std::fs::read_dir(folder).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
+    let orders: Vec<String> = names.filter(|it| it.starts_with("real_") && it.contains("order")).collect();
+    assert!(!orders.is_empty());
+    for name in orders {
+        order("orders/updated", payload(&name).unwrap()).check_totals().unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
 }
 
 #[test]
