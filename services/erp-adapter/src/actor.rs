@@ -1,0 +1,126 @@
+//! The thin side: one request to the target, or the stored bytes to Kafka.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use connector::erp::{Erp, Probe, StepCall, StepError};
+use domain::TargetId;
+use fault::{Class, Fault};
+use pipeline::seam::ActError;
+use pipeline::{Actor, LaneSpec, OutRecord, Position, Record};
+use telemetry::spans;
+use tracing::Instrument as _;
+
+use crate::act::{Act, Report, StepAct, StepCame, StepReport};
+use crate::claims::Claims;
+use crate::core::step::Mode;
+
+/// `P` produces outcomes: [`bus::Publisher`], or a test's own.
+pub struct EffectActor<P> {
+    erp: Arc<dyn Erp>,
+    target: TargetId,
+    slots: usize,
+    /// The longest that one call may take.
+    call_max: Duration,
+    claims: Arc<Claims>,
+    publisher: P,
+}
+
+const ERP: usize = 0;
+const KAFKA: usize = 1;
+
+impl<P> EffectActor<P> {
+    pub fn new(erp: Arc<dyn Erp>, target: TargetId, slots: usize, call_max: Duration, claims: Arc<Claims>, publisher: P) -> Self {
+        Self { erp, target, slots, call_max, claims, publisher }
+    }
+
+    async fn step(&self, act: StepAct) -> Result<Report, ActError<Report>> {
+        let span = spans::client(&format!("{}/{}", act.op.command.operation.name(), act.step().name), self.target.as_str());
+        let called = match act.mode {
+            Mode::Send => self.send(&act).instrument(span.clone()).await,
+            _ => self.look(&act).instrument(span.clone()).await,
+        };
+        match called {
+            Ok(came) => Ok(Report::Step(StepReport { act, came })),
+            Err((fault, came)) => {
+                spans::fail(&span, fault.code);
+                Err(ActError { fault, report: Some(Report::Step(StepReport { act, came })) })
+            }
+        }
+    }
+
+    async fn send(&self, act: &StepAct) -> Result<StepCame, (Fault, StepCame)> {
+        if Instant::now() >= act.send_before {
+            return Err((too_old(), StepCame::Expired));
+        }
+        self.claims.sending(act.op.key(), (act.step, act.fence));
+        let key = idempotency_key(act);
+        match tokio::time::timeout(self.call_max, self.erp.perform(&call(act, &key))).await {
+            Ok(Ok(findings)) => Ok(StepCame::Done(findings)),
+            Ok(Err(StepError { fault, maybe_applied })) => Err((fault, StepCame::Failed { maybe_applied })),
+            Err(_) => Err((self.too_slow(), StepCame::Failed { maybe_applied: true })),
+        }
+    }
+
+    async fn look(&self, act: &StepAct) -> Result<StepCame, (Fault, StepCame)> {
+        let key = idempotency_key(act);
+        let failed = StepCame::Failed { maybe_applied: false };
+        match tokio::time::timeout(self.call_max, self.erp.probe(&call(act, &key))).await {
+            Ok(Ok(Probe::Done(findings))) => Ok(StepCame::Done(findings)),
+            Ok(Ok(Probe::Missing)) => Ok(StepCame::Missing),
+            Ok(Err(fault)) => Err((fault, failed)),
+            Err(_) => Err((self.too_slow(), failed)),
+        }
+    }
+
+    fn too_slow(&self) -> Fault {
+        Fault::new(Class::Transient, "erp_too_slow", format!("no answer within {:?}, half of the claim's lease", self.call_max))
+    }
+}
+
+/// The claim waited for its slot for longer than its lease allows. It is taken anew, which is nobody's failure: a class that
+/// counted attempts or opened the circuit would turn a long queue into letters.
+fn too_old() -> Fault {
+    let mut fault = Fault::new(Class::RateLimited, "lease_expired", "the claim was too old to send when its turn came; it is claimed anew");
+    fault.retry_after = Some(Duration::ZERO);
+    fault
+}
+
+/// The same over retries, restarts and replays; a step is one request.
+fn idempotency_key(act: &StepAct) -> String {
+    format!("{}/{}", act.op.key(), act.step().name)
+}
+
+fn call<'a>(act: &'a StepAct, idempotency_key: &'a str) -> StepCall<'a> {
+    StepCall { command: &act.op.command, step: act.step().name, idempotency_key, findings: &act.findings }
+}
+
+#[async_trait]
+impl<P: Actor<Vec<OutRecord>, Vec<Position>>> Actor<Act, Report> for EffectActor<P> {
+    fn lanes(&self) -> Vec<LaneSpec> {
+        let erp = LaneSpec { name: "erp", slots: self.slots, is_ours: false };
+        std::iter::once(erp).chain(self.publisher.lanes()).collect()
+    }
+
+    fn lane(&self, act: &Act) -> usize {
+        match act {
+            Act::Step(_) => ERP,
+            Act::Publish(outputs) => KAFKA + self.publisher.lane(outputs),
+        }
+    }
+
+    async fn act(&self, record: &Record, act: Act) -> Result<Report, ActError<Report>> {
+        match act {
+            Act::Step(act) => self.step(act).await,
+            Act::Publish(outputs) => match self.publisher.act(record, outputs).await {
+                Ok(positions) => Ok(Report::Published(positions)),
+                Err(error) => Err(error.fault.into()),
+            },
+        }
+    }
+
+    async fn probe(&self, lane: usize) -> Result<(), Fault> {
+        if lane == ERP { self.erp.ping().await } else { self.publisher.probe(lane - KAFKA).await }
+    }
+}
