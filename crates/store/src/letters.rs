@@ -22,7 +22,7 @@ use crate::{Error, Tx};
 
 pub use admin::{
     AuditEntry, DiscardScope, Filter, Letter, LetterError, LetterState, Original, OutcomeOf, Page, StoredLetter, discard, get, list,
-    replay, verify_audit,
+    mark_published, replay, unpublished, verify_audit,
 };
 pub use drain::Drainer;
 

@@ -161,17 +161,33 @@ pub async fn get(store: &Store, id: Uuid) -> Result<StoredLetter, LetterError> {
     .fetch_all(store.pool())
     .await
     .map_err(Error::from)?;
-    let read = || -> Result<StoredLetter, Error> {
-        Ok(StoredLetter {
-            letter: letter(&row)?,
-            causes: row.try_get("causes")?,
-            key: row.try_get("key")?,
-            value: row.try_get("value")?,
-            headers: decode_headers(row.try_get("headers")?)?,
-            audit: audit.into_iter().map(|(at, actor, verb, detail)| AuditEntry { at, actor, verb, detail }).collect(),
-        })
-    };
-    Ok(read()?)
+    let audit = audit.into_iter().map(|(at, actor, verb, detail)| AuditEntry { at, actor, verb, detail }).collect();
+    Ok(stored(&row, audit)?)
+}
+
+fn stored(row: &PgRow, audit: Vec<AuditEntry>) -> Result<StoredLetter, Error> {
+    Ok(StoredLetter {
+        letter: letter(row)?,
+        causes: row.try_get("causes")?,
+        key: row.try_get("key")?,
+        value: row.try_get("value")?,
+        headers: decode_headers(row.try_get("headers")?)?,
+        audit,
+    })
+}
+
+/// Dead letters whose copy is not published yet, oldest first.
+pub async fn unpublished(store: &Store, limit: i64) -> Result<Vec<StoredLetter>, Error> {
+    let sql = format!(
+        "select {COLUMNS}, l.causes, l.key, l.value, l.headers from letters.letter l where l.published_at is null and l.state = 'dead' order by l.ordinal limit $1"
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(limit).fetch_all(store.pool()).await?;
+    rows.iter().map(|row| stored(row, Vec::new())).collect()
+}
+
+pub async fn mark_published(store: &Store, id: Uuid) -> Result<(), Error> {
+    sqlx::query("update letters.letter set published_at = now() where id = $1").bind(id).execute(store.pool()).await?;
+    Ok(())
 }
 
 /// What is published about a letter that a person changed, for those who count it as dead. `None`: nobody does.

@@ -1,0 +1,95 @@
+//! What goes out because of letters: outcomes of what people did, and a published copy of each dead letter.
+
+use std::time::Duration;
+
+use bus::{BusSettings, Producer};
+use contracts::headers::{self, Headers};
+use contracts::topics;
+use fault::Fault;
+use pipeline::OutRecord;
+use store::letters::Letter;
+use store::{Store, letters, outbox};
+use tokio_util::sync::CancellationToken;
+
+pub struct Relay {
+    pub store: Store,
+    pub producer: Producer,
+    pub bus: BusSettings,
+    pub interval: Duration,
+}
+
+impl Relay {
+    pub async fn run(self, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(self.interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            if let Err(fault) = self.turn().await {
+                tracing::debug!(error = %fault, "outcomes and letters are published later");
+            }
+        }
+    }
+
+    async fn turn(&self) -> Result<(), Fault> {
+        let pending = outbox::pending_outcomes(&self.store, ROWS).await?;
+        let mut done = Vec::with_capacity(pending.len());
+        for it in &pending {
+            self.producer.produce(&it.record).await?;
+            done.push(it.id);
+        }
+        if !done.is_empty() {
+            outbox::mark_outcomes(&self.store, &done).await?;
+        }
+        for letter in letters::unpublished(&self.store, ROWS).await? {
+            self.producer.produce(&self.copy(&letter)).await?;
+            letters::mark_published(&self.store, letter.letter.id).await?;
+        }
+        Ok(())
+    }
+
+    /// The original key, value and headers, and ours beside them. A copy that is too large goes without its value.
+    fn copy(&self, stored: &letters::StoredLetter) -> OutRecord {
+        let letter = &stored.letter;
+        let mut out: Headers = stored.headers.iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
+        for (name, value) in described(letter) {
+            out.set(name, value);
+        }
+        let is_too_large = stored.value.len() > VALUE_BYTES_MAX;
+        if is_too_large {
+            out.set("dlq.value_omitted", stored.value.len().to_string());
+        }
+        out.set(headers::IDEMPOTENCY_KEY, letter.id.to_string());
+        OutRecord {
+            topic: self.bus.topic(topics::DEAD_LETTERS).into(),
+            key: stored.key.clone().into(),
+            value: if is_too_large { bytes::Bytes::new() } else { stored.value.clone().into() },
+            headers: out,
+            timestamp_ms: letter.last_failed_at.timestamp_millis(),
+        }
+    }
+}
+
+/// One header per field; a re-failure replaces them, nothing is appended.
+fn described(letter: &Letter) -> [(&'static str, String); 15] {
+    let text = |it: &Option<String>| it.clone().unwrap_or_default();
+    [
+        ("dlq.schema", "1".to_owned()),
+        ("dlq.id", letter.id.to_string()),
+        ("dlq.group", letter.group.clone()),
+        ("dlq.event_id", letter.event_id.to_string()),
+        ("dlq.aggregate", letter.aggregate.clone()),
+        ("dlq.origin.topic", letter.topic.clone()),
+        ("dlq.origin.partition", letter.partition.to_string()),
+        ("dlq.origin.offset", letter.offset.to_string()),
+        ("dlq.error.class", text(&letter.class)),
+        ("dlq.error.code", text(&letter.code)),
+        ("dlq.error.message", text(&letter.message).chars().take(1024).collect()),
+        ("dlq.error.fingerprint", text(&letter.fingerprint)),
+        ("dlq.attempts", letter.attempts.to_string()),
+        ("dlq.first_failed_at", letter.first_failed_at.to_rfc3339()),
+        ("dlq.last_failed_at", letter.last_failed_at.to_rfc3339()),
+    ]
+}
+
+const ROWS: i64 = 200;
+/// Room for headers below the topic's limit.
+const VALUE_BYTES_MAX: usize = 4 << 20;
