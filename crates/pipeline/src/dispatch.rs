@@ -62,6 +62,8 @@ struct Lot {
     window: Window,
     bytes: usize,
     full: bool,
+    /// The key that filled it, if it was one: it has to shrink as well before the partition resumes.
+    full_key: Option<QueueKey>,
     /// Taken and not settled.
     out: usize,
     /// About to be revoked: nothing more of it is handed out.
@@ -95,11 +97,21 @@ pub struct Dispatcher {
     drained_ready: VecDeque<QueueKey>,
     turn: usize,
     in_hand: usize,
+    letters_in_hand: usize,
 }
 
 impl Dispatcher {
     pub fn new(bounds: Bounds) -> Self {
-        Self { bounds, generation: 0, queues: HashMap::new(), lots: BTreeMap::new(), drained_ready: VecDeque::new(), turn: 0, in_hand: 0 }
+        Self {
+            bounds,
+            generation: 0,
+            queues: HashMap::new(),
+            lots: BTreeMap::new(),
+            drained_ready: VecDeque::new(),
+            turn: 0,
+            in_hand: 0,
+            letters_in_hand: 0,
+        }
     }
 
     pub fn assign(&mut self, partitions: impl IntoIterator<Item = Partition>) {
@@ -144,29 +156,28 @@ impl Dispatcher {
 
     /// Takes a record in. A record of a partition that is not ours, or seen before, is dropped.
     pub fn deliver(&mut self, record: Record) -> Option<Signal> {
-        let (size, partition) = (record.size(), record.partition.clone());
-        let ticket = match record.origin {
-            Origin::Letter(_) => Ticket { record: Arc::new(record), generation: 0 },
-            Origin::Topic => {
-                let lot = self.lots.get_mut(&partition)?;
-                if !lot.window.deliver(record.offset) {
-                    return None;
-                }
-                lot.bytes += size;
-                Ticket { generation: lot.generation, record: Arc::new(record) }
-            }
-        };
-        let key_len = self.enqueue(ticket);
-        let bounds = &self.bounds;
-        let lot = self.lots.get_mut(&partition)?;
-        let is_full = lot.window.span() >= bounds.partition_records_max
-            || lot.bytes >= bounds.partition_bytes_max
-            || key_len >= bounds.key_records_max;
-        if is_full && !lot.full {
-            lot.full = true;
-            return Some(Signal::Pause(partition));
+        if matches!(record.origin, Origin::Letter(_)) {
+            // Whoever drains letters bounds them; no partition is paused for their sake.
+            self.enqueue(Ticket { record: Arc::new(record), generation: 0 });
+            return None;
         }
-        None
+        let (size, partition) = (record.size(), record.partition.clone());
+        let lot = self.lots.get_mut(&partition)?;
+        if !lot.window.deliver(record.offset) {
+            return None;
+        }
+        lot.bytes += size;
+        let ticket = Ticket { generation: lot.generation, record: Arc::new(record) };
+        let queue_key = ticket.queue();
+        let is_long = self.enqueue(ticket) >= self.bounds.key_records_max;
+        let lot = self.lots.get_mut(&partition)?;
+        let is_full = lot.window.span() >= self.bounds.partition_records_max || lot.bytes >= self.bounds.partition_bytes_max || is_long;
+        if lot.full || !is_full {
+            return None;
+        }
+        lot.full = true;
+        lot.full_key = is_long.then_some(queue_key);
+        Some(Signal::Pause(partition))
     }
 
     /// Up to `max` heads of ready keys, at most one per key, round-robin over partitions.
@@ -190,7 +201,7 @@ impl Dispatcher {
 
     /// The record is settled: in its target, superseded, or durably among the letters.
     pub fn settle(&mut self, ticket: &Ticket) -> Settled {
-        self.in_hand -= 1;
+        self.count_out(ticket);
         self.release(&ticket.queue());
         let record = &ticket.record;
         let Some(lot) = self.lots.get_mut(&record.partition) else { return Settled::default() };
@@ -200,18 +211,34 @@ impl Dispatcher {
         lot.out -= 1;
         lot.bytes -= record.size();
         let offset = lot.window.settle(record.offset).map(|offset| (record.partition.clone(), offset));
-        let is_low = lot.window.span() <= self.bounds.partition_records_max / 2 && lot.bytes <= self.bounds.partition_bytes_max / 2;
+        let key_len = lot.full_key.as_ref().and_then(|it| self.queues.get(it)).map_or(0, |queue| queue.waiting.len());
+        let is_low = lot.window.span() <= self.bounds.partition_records_max / 2
+            && lot.bytes <= self.bounds.partition_bytes_max / 2
+            && key_len <= self.bounds.key_records_max / 2;
         let resumes = lot.full && is_low;
         if resumes {
             lot.full = false;
+            lot.full_key = None;
         }
         Settled { offset, signal: resumes.then(|| Signal::Resume(record.partition.clone())) }
     }
 
-    /// True while the assignment that delivered it stands. Letters belong to none.
-    pub fn is_current(&self, ticket: &Ticket) -> bool {
-        ticket.record.origin != Origin::Topic
-            || self.lots.get(&ticket.record.partition).is_some_and(|lot| lot.generation == ticket.generation)
+    /// The record is given back undone. It stays outstanding, so that no offset passes it: the next owner reads it again.
+    pub fn give_back(&mut self, ticket: &Ticket) {
+        self.count_out(ticket);
+        self.release(&ticket.queue());
+        if let Some(lot) = self.lots.get_mut(&ticket.record.partition)
+            && ticket.record.origin == Origin::Topic
+            && lot.generation == ticket.generation
+        {
+            lot.out -= 1;
+        }
+    }
+
+    /// True while the assignment that delivered it stands and is not about to go. Letters belong to none.
+    pub fn keeps(&self, ticket: &Ticket) -> bool {
+        let lot = self.lots.get(&ticket.record.partition);
+        ticket.record.origin != Origin::Topic || lot.is_some_and(|lot| lot.generation == ticket.generation && !lot.frozen)
     }
 
     /// Partitions that a bound has paused: to be paused again after every rebalance.
@@ -228,13 +255,19 @@ impl Dispatcher {
         self.in_hand
     }
 
+    /// Drained letters among them.
+    pub fn letters_in_hand(&self) -> usize {
+        self.letters_in_hand
+    }
+
     pub fn has_ready(&self) -> bool {
         !self.drained_ready.is_empty() || self.lots.values().any(|lot| !lot.frozen && !lot.ready.is_empty())
     }
 
     fn enqueue(&mut self, ticket: Ticket) -> usize {
-        self.in_hand += 1;
         let queue_key = ticket.queue();
+        self.in_hand += 1;
+        self.letters_in_hand += usize::from(queue_key.drained);
         let partition = ticket.record.partition.clone();
         let queue = self.queues.entry(queue_key.clone()).or_default();
         queue.waiting.push_back(ticket);
@@ -243,6 +276,11 @@ impl Dispatcher {
             self.mark_ready(queue_key, &partition);
         }
         len
+    }
+
+    fn count_out(&mut self, ticket: &Ticket) {
+        self.in_hand -= 1;
+        self.letters_in_hand -= usize::from(ticket.queue().drained);
     }
 
     fn release(&mut self, queue_key: &QueueKey) {

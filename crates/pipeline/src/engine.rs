@@ -123,6 +123,7 @@ pub struct Engine<L: Ledger, A: Actor<L::Act, L::Report>> {
     next_drain: Instant,
     /// Set by the stop token: the deadline for what is out.
     stopping: Option<Instant>,
+    source_is_over: bool,
 }
 
 impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
@@ -150,6 +151,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             revoking: None,
             held_back: false,
             stopping: None,
+            source_is_over: false,
         }
     }
 
@@ -163,7 +165,8 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             }
             match self.next_event(&mut source, &stop).await {
                 Event::Source(Some(event)) => self.on_source(event),
-                Event::Source(None) if self.stopping.is_some() => self.stopping = Some(Instant::now()),
+                // Its thread stops with us; what is out is finished all the same.
+                Event::Source(None) if self.stopping.is_some() => self.source_is_over = true,
                 Event::Source(None) => return Err(SourceEnded),
                 Event::Committed(committed) => self.on_committed(committed),
                 Event::Acted(acted) => self.on_acted(acted),
@@ -202,20 +205,20 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             Some(committed) = self.commits.join_next() => Event::Committed(committed.expect("commits catch their panics")),
             Some(acted) = self.acts.join_next() => Event::Acted(acted.expect("acts catch their panics")),
             Some(probed) = self.probes.join_next() => {
-                let (lane, outcome) = probed.unwrap_or_else(|error| (usize::MAX, Err(panicked(&error))));
+                let (lane, outcome) = probed.expect("probes catch their panics");
                 Event::Probed { lane, outcome }
             }
             Some(letters) = self.drains.join_next() => Event::Letters(letters.unwrap_or_else(|error| Err(panicked(&error)))),
             () = stop.cancelled(), if self.stopping.is_none() => Event::Stop,
-            event = source.next() => Event::Source(event),
+            event = source.next(), if !self.source_is_over => Event::Source(event),
             () = tokio::time::sleep_until(wake) => Event::Tick,
         }
     }
 
     fn wakes_at(&self) -> Instant {
         let now = Instant::now();
-        let linger =
-            self.pending_since.map(|since| since + self.settings.batch_linger).filter(|_| self.commits.len() < self.settings.commits_max);
+        let wants_commit = !self.pending.is_empty() && self.commits.len() < self.settings.commits_max;
+        let linger = self.pending_since.map(|since| since + self.settings.batch_linger).filter(|_| wants_commit);
         let lanes = self.lanes.iter().filter_map(|lane| lane.wakes_at(now.into_std())).map(Instant::from_std).min();
         let revoke = self.revoking.as_ref().map(|it| it.deadline);
         [linger, lanes, revoke, self.timers.next(), self.stopping]
@@ -239,6 +242,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             }
             SourceEvent::Revoked { partitions, answer } => self.start_revoking(partitions, answer),
             SourceEvent::Lost(partitions) => {
+                self.withdraw(&partitions);
                 self.dispatcher.revoke(&partitions);
                 self.dirty.retain(|partition, _| !partitions.contains(partition));
             }
@@ -248,7 +252,8 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     fn take_ready(&mut self) {
         let room = self.settings.batch_records_max.saturating_sub(self.pending.len());
         for ticket in self.dispatcher.take(room) {
-            self.pend(Hand::new(ticket), Turn::Arrived);
+            let hand = Hand::new(ticket, &self.settings.group);
+            self.pend(hand, Turn::Arrived);
         }
     }
 
@@ -270,16 +275,18 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         for index in 0..self.lanes.len() {
             if self.lanes[index].circuit.wants_probe(now.into_std()) {
                 let actor = Arc::clone(&self.actor);
-                self.probes.spawn(async move { (index, actor.probe(index).await) });
+                self.probes.spawn(hand::probe::<L, A>(actor, index));
             }
         }
     }
 
     fn start_drain(&mut self, now: Instant) {
+        // What is claimed here is taken up by nobody else: no more than can be worked on soon.
+        let max = self.settings.batch_records_max.saturating_sub(self.dispatcher.letters_in_hand());
         let is_idle = self.drains.is_empty() && now >= self.next_drain;
-        if is_idle && !self.held_back {
+        if is_idle && max > 0 && !self.held_back {
             self.next_drain = now + self.settings.drain_interval;
-            let (ledger, max) = (Arc::clone(&self.ledger), self.settings.batch_records_max);
+            let ledger = Arc::clone(&self.ledger);
             self.drains.spawn(async move { ledger.drain(max).await });
         }
     }
@@ -334,6 +341,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         let others_pass = lane.is_none_or(|index| self.lanes[index].circuit.succeeded_after(history.first_failure));
         let verdict = verdict(fault, history, others_pass, &self.settings.retry);
         hand.resume = hand::Resume::after(verdict, lane);
+        hand.tell(fault, verdict);
         if let Some(index) = lane {
             self.tell_lane(index, fault, verdict, now);
         }
@@ -354,7 +362,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     }
 
     fn on_probed(&mut self, index: usize, outcome: &Result<(), Fault>) {
-        let Some(lane) = self.lanes.get_mut(index) else { return };
+        let lane = &mut self.lanes[index];
         lane.circuit.probed(outcome.is_ok(), Instant::now().into_std());
         match outcome {
             Ok(()) => tracing::warn!(lane = lane.spec.name, "the other side is back"),
@@ -365,10 +373,16 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
 
     /// While a foreign side is away nothing more is read: the backlog stays in the broker, not in our memory.
     fn hold_back_while_open(&mut self) {
-        let open = self.lanes.iter().any(|lane| !lane.spec.is_ours && lane.circuit.is_open());
-        for lane in &self.lanes {
-            self.metrics.circuit(lane.spec.name, lane.circuit.is_open());
+        for index in 0..self.lanes.len() {
+            let is_open = self.lanes[index].circuit.is_open();
+            self.metrics.circuit(self.lanes[index].spec.name, is_open);
+            if !is_open {
+                for hand in self.timers.release_lane(index) {
+                    self.pend(hand, Turn::Arrived);
+                }
+            }
         }
+        let open = self.lanes.iter().any(|lane| !lane.spec.is_ours && lane.circuit.is_open());
         if open == self.held_back {
             return;
         }
@@ -380,9 +394,6 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             let full: Vec<_> = self.dispatcher.full().cloned().collect();
             let resumed: Vec<_> = self.dispatcher.assigned().filter(|it| !full.contains(it)).cloned().collect();
             self.control.resume(&resumed);
-            for hand in self.timers.release_lanes() {
-                self.pend(hand, Turn::Arrived);
-            }
         }
     }
 

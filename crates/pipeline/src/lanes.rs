@@ -48,8 +48,15 @@ impl<T> Lane<T> {
     }
 
     /// Forgets what waits; at shutdown the next owner takes it up again.
-    pub(crate) fn abandon(&mut self) -> usize {
-        std::mem::take(&mut self.waiting).len()
+    pub(crate) fn abandon(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// Takes out what waits and is meant.
+    pub(crate) fn withdraw(&mut self, is_meant: impl Fn(&T) -> bool) -> Vec<T> {
+        let (meant, others) = std::mem::take(&mut self.waiting).into_iter().partition(|act| is_meant(act));
+        self.waiting = others;
+        VecDeque::into(meant)
     }
 
     /// When this lane wants to be looked at again though nothing happened.

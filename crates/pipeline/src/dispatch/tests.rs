@@ -55,6 +55,40 @@ fn a_full_bound_pauses_its_partition_only_and_resumes_at_half() {
 }
 
 #[test]
+fn a_key_that_filled_its_partition_has_to_shrink_before_it_resumes() {
+    let mut dispatcher = dispatcher(Bounds { key_records_max: 4, ..Bounds::default() });
+    let mut signals = Vec::new();
+    for offset in 0..4 {
+        signals.extend(dispatcher.deliver(record(0, offset, "a")));
+    }
+    assert_eq!(signals, [Signal::Pause(Partition::new("t", 0))]);
+    let mut settle_next = || {
+        let taken = dispatcher.take(1);
+        dispatcher.settle(&taken[0]).signal.is_some()
+    };
+    let resumed: Vec<_> = (0..4).map(|_| settle_next()).collect();
+    assert_eq!(resumed, [false, true, false, false], "two of four still wait when it resumes");
+}
+
+#[test]
+fn what_is_given_back_stays_outstanding_and_frees_its_key() {
+    let mut dispatcher = dispatcher(Bounds::default());
+    let zero = [Partition::new("t", 0)];
+    dispatcher.deliver(record(0, 0, "a"));
+    dispatcher.deliver(record(0, 1, "b"));
+    let taken = dispatcher.take(2);
+    dispatcher.freeze(&zero);
+    assert!(!dispatcher.keeps(&taken[0]));
+    dispatcher.settle(&taken[1]);
+    dispatcher.give_back(&taken[0]);
+    assert_eq!((dispatcher.out_of(&zero), dispatcher.in_hand()), (0, 0));
+    assert_eq!(dispatcher.revoke(&zero), [(Partition::new("t", 0), 0)]);
+    dispatcher.assign(zero);
+    dispatcher.deliver(record(0, 0, "a"));
+    assert_eq!(offsets(&dispatcher.take(1)), [(0, 0)]);
+}
+
+#[test]
 fn a_completion_of_an_older_assignment_moves_no_offset() {
     let mut dispatcher = dispatcher(Bounds::default());
     dispatcher.deliver(record(0, 7, "a"));
@@ -87,9 +121,10 @@ fn letters_run_beside_live_records_and_move_no_offset() {
     dispatcher.deliver(record(0, 3, "a"));
     dispatcher.deliver(Record { origin: Origin::Letter(uuid::Uuid::from_u128(1)), ..record(0, 1, "a") });
     let taken = dispatcher.take(5);
-    assert_eq!(taken.len(), 2);
+    assert_eq!((taken.len(), dispatcher.letters_in_hand()), (2, 1));
     let letter = taken.iter().find(|it| it.record.offset == 1).expect("the letter was taken");
     assert_eq!(dispatcher.settle(letter), Settled::default());
+    assert_eq!(dispatcher.letters_in_hand(), 0);
 }
 
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
 use super::Engine;
-use super::hand::{Hand, panic_fault};
+use super::hand::{Hand, Resume, panic_fault};
 use crate::policy::Verdict;
 use crate::seam::{Actor, CommitError, Entry, Ledger, Next, Turn};
 
@@ -54,13 +54,14 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             Next::Act(act) => {
                 let lane = self.actor.lane(&act);
                 // While stopping, only what is decided is still brought out; nothing new is sent to a target.
-                if self.stopping.is_none() || self.lanes[lane].spec.is_ours {
+                if self.goes_on(&hand) || self.lanes[lane].spec.is_ours {
                     self.lanes[lane].push((hand, act));
+                } else {
+                    self.dispatcher.give_back(&hand.ticket);
                 }
             }
-            Next::Later(_) if self.stopping.is_some() => {}
-            Next::Later(_) if was_failure => self.timers.wait(hand),
-            Next::Later(wait) => self.timers.wait_for(hand, wait),
+            Next::Later(wait) if !was_failure && self.goes_on(&hand) => self.timers.wait_for(hand, wait),
+            Next::Later(_) => self.try_again(hand),
             Next::Fail(fault) => self.give_up_or_retry(hand, fault),
         }
     }
@@ -68,12 +69,27 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     /// The record itself failed in the ledger: nothing of it was stored.
     fn give_up_or_retry(&mut self, mut hand: Hand, fault: Fault) {
         let verdict = self.judge(&mut hand, &fault, None);
-        if verdict == Verdict::Letter {
+        if verdict == Verdict::Letter && self.dispatcher.keeps(&hand.ticket) {
             let attempts = hand.attempts;
             self.pend(hand, Turn::Failed { fault: Arc::new(fault), verdict, attempts, report: None });
-        } else if self.stopping.is_none() {
-            self.timers.wait(hand);
+        } else {
+            self.try_again(hand);
         }
+    }
+
+    /// After the wait that its failure asked for; or by the next owner, if this one is about to go.
+    fn try_again(&mut self, hand: Hand) {
+        match hand.resume {
+            _ if !self.goes_on(&hand) => self.dispatcher.give_back(&hand.ticket),
+            // The circuit closed while the failure was noted: nobody would wake it.
+            Resume::WithLane(lane) if !self.lanes[lane].circuit.is_open() => self.pend(hand, Turn::Arrived),
+            _ => self.timers.wait(hand),
+        }
+    }
+
+    /// False when the record is somebody else's soon: what is not on the wire yet is left to them.
+    fn goes_on(&self, hand: &Hand) -> bool {
+        self.stopping.is_none() && self.dispatcher.keeps(&hand.ticket)
     }
 }
 

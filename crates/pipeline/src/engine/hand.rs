@@ -28,14 +28,14 @@ pub(super) struct Hand {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Resume {
     After(Duration),
-    /// When the lane's circuit is no longer open.
-    WithLane,
+    /// When this lane's circuit is no longer open.
+    WithLane(usize),
 }
 
 impl Resume {
     pub(super) fn after(verdict: Verdict, lane: Option<usize>) -> Self {
         match (verdict, lane) {
-            (Verdict::Outage, Some(_)) => Self::WithLane,
+            (Verdict::Outage, Some(lane)) => Self::WithLane(lane),
             (Verdict::Outage, None) => Self::After(Duration::from_secs(1)),
             (Verdict::Retry(wait) | Verdict::SlowDown(wait), _) => Self::After(wait),
             (Verdict::Letter, _) => Self::After(Duration::ZERO),
@@ -44,8 +44,12 @@ impl Resume {
 }
 
 impl Hand {
-    pub(super) fn new(ticket: Ticket) -> Self {
-        let span = telemetry::spans::process(&ticket.record.partition.topic, &ticket.record.headers);
+    pub(super) fn new(ticket: Ticket, group: &str) -> Self {
+        let record = &ticket.record;
+        let span = telemetry::spans::process(&record.partition.topic, &record.headers);
+        span.record("messaging.consumer.group.name", group);
+        span.record("messaging.destination.partition.id", record.partition.number);
+        span.record("messaging.kafka.offset", record.offset);
         Self { ticket, span, attempts: 0, first_failure: None, resume: Resume::After(Duration::ZERO) }
     }
 
@@ -57,6 +61,30 @@ impl Hand {
         let first_failure = *self.first_failure.get_or_insert(now);
         History { attempts: self.attempts, first_failure: first_failure.into_std() }
     }
+
+    /// The one line about a failure, in the record's span: a human must look at a letter, everything else goes on by itself.
+    pub(super) fn tell(&self, fault: &Fault, verdict: Verdict) {
+        let _in_span = self.span.enter();
+        let (class, code, attempts) = (fault.class.as_str(), fault.code, self.attempts);
+        match verdict {
+            Verdict::Letter => {
+                telemetry::spans::fail(&self.span, code);
+                tracing::error!(class, code, attempts, error = %fault, "given up, it becomes a letter");
+            }
+            Verdict::Retry(wait) => tracing::debug!(class, code, attempts, ?wait, error = %fault, "failed, it is tried again"),
+            Verdict::Outage | Verdict::SlowDown(_) => tracing::debug!(class, code, error = %fault, "it waits for the other side"),
+        }
+    }
+}
+
+/// The cheapest look whether a lane's other side is back; one that takes too long has seen that it is not.
+pub(super) async fn probe<L: Ledger, A: Actor<L::Act, L::Report>>(actor: Arc<A>, lane: usize) -> (usize, Result<(), Fault>) {
+    let probing = AssertUnwindSafe(actor.probe(lane)).catch_unwind();
+    let outcome = match tokio::time::timeout(PROBE_MAX, probing).await {
+        Ok(outcome) => outcome.unwrap_or_else(|panic| Err(panic_fault(&*panic))),
+        Err(_) => Err(Fault::new(Class::Outage, "probe_timeout", format!("no answer within {PROBE_MAX:?}"))),
+    };
+    (lane, outcome)
 }
 
 /// Runs one act in its span; a panic is a failure of class poison, not the end of the process.
@@ -73,11 +101,13 @@ pub(super) fn panic_fault(panic: &(dyn std::any::Any + Send)) -> Fault {
     Fault::new(Class::Poison, "panic", format!("our code panicked: {}", said.as_deref().unwrap_or("no message")))
 }
 
+const PROBE_MAX: Duration = Duration::from_secs(10);
+
 /// Hands that wait for a time, or for a circuit.
 #[derive(Default)]
 pub(super) struct Timers {
     heap: BinaryHeap<Reverse<Due>>,
-    with_lane: Vec<Hand>,
+    with_lane: Vec<(usize, Hand)>,
     sequence: u64,
 }
 
@@ -90,7 +120,7 @@ struct Due {
 impl Timers {
     pub(super) fn wait(&mut self, hand: Hand) {
         match hand.resume {
-            Resume::WithLane => self.with_lane.push(hand),
+            Resume::WithLane(lane) => self.with_lane.push((lane, hand)),
             Resume::After(wait) => self.wait_for(hand, wait),
         }
     }
@@ -108,8 +138,19 @@ impl Timers {
         due
     }
 
-    pub(super) fn release_lanes(&mut self) -> Vec<Hand> {
-        std::mem::take(&mut self.with_lane)
+    /// What waited for this lane.
+    pub(super) fn release_lane(&mut self, lane: usize) -> Vec<Hand> {
+        let (released, waiting) = std::mem::take(&mut self.with_lane).into_iter().partition(|(of, _)| *of == lane);
+        self.with_lane = waiting;
+        released.into_iter().map(|(_, hand)| hand).collect()
+    }
+
+    /// Takes out what is meant.
+    pub(super) fn withdraw(&mut self, is_meant: impl Fn(&Hand) -> bool) -> Vec<Hand> {
+        let (meant, heap): (Vec<_>, Vec<_>) = std::mem::take(&mut self.heap).into_iter().partition(|Reverse(due)| is_meant(&due.hand));
+        let (with_lane, others) = std::mem::take(&mut self.with_lane).into_iter().partition(|(_, hand)| is_meant(hand));
+        (self.heap, self.with_lane) = (heap.into(), others);
+        meant.into_iter().map(|Reverse(due)| due.hand).chain(with_lane.into_iter().map(|(_, hand)| hand)).collect()
     }
 
     pub(super) fn next(&self) -> Option<Instant> {

@@ -1,11 +1,14 @@
 //! A partition that goes is a small shutdown: nothing more is handed out, what is out is settled, offsets are stored.
 
+use std::collections::VecDeque;
+
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Engine;
-use crate::record::Partition;
-use crate::seam::{Actor, Ledger};
+use super::hand::Hand;
+use crate::record::{Origin, Partition};
+use crate::seam::{Actor, Ledger, Turn};
 
 pub(super) struct Revoking {
     partitions: Vec<Partition>,
@@ -16,7 +19,24 @@ pub(super) struct Revoking {
 impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     pub(super) fn start_revoking(&mut self, partitions: Vec<Partition>, answer: oneshot::Sender<Vec<(Partition, i64)>>) {
         self.dispatcher.freeze(&partitions);
+        self.withdraw(&partitions);
         self.revoking = Some(Revoking { partitions, answer, deadline: Instant::now() + self.settings.revoke_grace });
+    }
+
+    /// Gives back what is in hand but neither on the wire nor in a transaction: a record in back-off would be waited for in vain.
+    pub(super) fn withdraw(&mut self, partitions: &[Partition]) {
+        let is_meant = |hand: &Hand| hand.ticket.record.origin == Origin::Topic && partitions.contains(&hand.ticket.record.partition);
+        let mut back = self.timers.withdraw(is_meant);
+        for lane in self.lanes.iter_mut().filter(|lane| !lane.spec.is_ours) {
+            back.extend(lane.withdraw(|(hand, _)| is_meant(hand)).into_iter().map(|(hand, _)| hand));
+        }
+        let (meant, pending) =
+            std::mem::take(&mut self.pending).into_iter().partition(|(hand, turn)| matches!(turn, Turn::Arrived) && is_meant(hand));
+        self.pending = pending;
+        back.extend(VecDeque::into_iter(meant).map(|(hand, _)| hand));
+        for hand in back {
+            self.dispatcher.give_back(&hand.ticket);
+        }
     }
 
     /// Late completions of what is still out then may finish their effects (fenced); they move no offset.

@@ -25,6 +25,9 @@ struct World {
     unavailable: Mutex<u32>,
     on_the_wire: Mutex<(usize, usize)>,
     probes: Mutex<u32>,
+    /// What a probe does before it works.
+    probe_panics: Mutex<u32>,
+    commit_takes: Mutex<Duration>,
 }
 
 #[async_trait]
@@ -33,7 +36,8 @@ impl Ledger for World {
     type Report = String;
 
     async fn commit(&self, batch: Batch<String>) -> Result<Vec<Next<String>>, CommitError> {
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        let takes = Duration::from_millis(2).max(*self.commit_takes.lock().unwrap());
+        tokio::time::sleep(takes).await;
         if std::mem::replace(&mut *self.unavailable.lock().unwrap(), 0) > 0 {
             return Err(CommitError::Unavailable(Fault::new(Class::Outage, "db", "away")));
         }
@@ -93,6 +97,11 @@ impl Actor<String, String> for World {
 
     async fn probe(&self, _: usize) -> Result<(), Fault> {
         *self.probes.lock().unwrap() += 1;
+        let panics = self.probe_panics.lock().unwrap().checked_sub(1);
+        if let Some(left) = panics {
+            *self.probe_panics.lock().unwrap() = left;
+            panic!("probe bug");
+        }
         if *self.away.lock().unwrap() { Err(Fault::new(Class::Outage, "refused", "still away")) } else { Ok(()) }
     }
 }
@@ -238,6 +247,68 @@ async fn an_outage_kills_nothing_and_is_over_within_a_quarter_second_of_the_retu
     rig.until_stored(8).await;
     assert!(rig.world.paused.lock().unwrap().is_empty());
     assert!(rig.world.letters.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_circuit_that_closes_while_the_failure_is_noted_leaves_nobody_waiting() {
+    let mut rig = Rig::start();
+    *rig.world.away.lock().unwrap() = true;
+    rig.send("a", "order");
+    rig.until(|world| world.on_the_wire.lock().unwrap().0 == 1).await;
+    *rig.world.commit_takes.lock().unwrap() = Duration::from_secs(3);
+    rig.until(|world| *world.probes.lock().unwrap() > 0).await;
+    *rig.world.away.lock().unwrap() = false;
+    rig.until_stored(1).await;
+    assert_eq!(*rig.world.acts.lock().unwrap(), ["order"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_panics_is_a_failed_probe_and_not_the_last() {
+    let mut rig = Rig::start();
+    *rig.world.away.lock().unwrap() = true;
+    *rig.world.probe_panics.lock().unwrap() = 2;
+    rig.send("a", "order");
+    rig.until(|world| *world.probes.lock().unwrap() > 2).await;
+    *rig.world.away.lock().unwrap() = false;
+    rig.until_stored(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revocation_during_an_outage_waits_for_nobody_and_leaves_the_record_to_the_next_owner() {
+    let mut rig = Rig::start();
+    *rig.world.away.lock().unwrap() = true;
+    rig.send("a", "a0");
+    rig.send("b", "b0");
+    rig.until(|world| *world.probes.lock().unwrap() > 0).await;
+    let (answer, watermarks) = oneshot::channel();
+    let asked = Instant::now();
+    rig.events.send(SourceEvent::Revoked { partitions: vec![Partition::new("t", 0)], answer }).unwrap();
+    assert_eq!(watermarks.await.unwrap(), [(Partition::new("t", 0), 0)]);
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+
+    *rig.world.away.lock().unwrap() = false;
+    let probes = *rig.world.probes.lock().unwrap();
+    rig.until(|world| *world.probes.lock().unwrap() > probes).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(rig.world.acts.lock().unwrap().is_empty(), "they are somebody else's now");
+
+    rig.events.send(SourceEvent::Assigned(vec![Partition::new("t", 0)])).unwrap();
+    rig.next = 0;
+    rig.send("a", "a0");
+    rig.send("b", "b0");
+    rig.until_stored(2).await;
+    assert_eq!(rig.world.acts.lock().unwrap().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_ends_while_stopping_cuts_nothing_short() {
+    let mut rig = Rig::start();
+    rig.send("a", "a0");
+    rig.until(|world| world.on_the_wire.lock().unwrap().0 == 1).await;
+    rig.stop.cancel();
+    drop(rig.events);
+    assert_eq!(rig.run.await.unwrap(), Ok(Stopped::Drained));
+    assert_eq!(rig.world.stored.lock().unwrap().get(&0), Some(&1));
 }
 
 #[tokio::test(start_paused = true)]
