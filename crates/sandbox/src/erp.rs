@@ -199,7 +199,7 @@ impl ErpDouble {
         self.erp.world().conduct.processing = processing;
     }
 
-    /// Look-ups by external id don't see what was created so recently.
+    /// Look-ups by `web_id` don't see sales that are younger.
     pub fn set_lookup_lag(&self, lag: Duration) {
         self.erp.world().conduct.lookup_lag = chrono::Duration::from_std(lag).unwrap_or(chrono::Duration::MAX);
     }

@@ -23,7 +23,7 @@ pub struct ErpSettings {
     pub dedupe: Dedupe,
     pub processing: Processing,
     pub tax_rounding: TaxRounding,
-    /// Look-ups by external id don't see what was created so recently.
+    /// Look-ups by `web_id` don't see sales that are younger.
     pub lookup_lag: Duration,
     /// The user may cancel shipments that are done, by which goods come back.
     pub stock_cancellation: bool,

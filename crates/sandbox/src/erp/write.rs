@@ -1,6 +1,7 @@
 //! Creates, changes and deletes records as RPC callers may.
 
 mod party;
+mod product;
 mod sale;
 mod stock;
 
@@ -15,7 +16,9 @@ impl World {
     pub(super) fn create(&mut self, model: Model, values: &Values) -> Result<i64, Fail> {
         match model {
             Model::Party => self.create_party(values),
+            Model::Address => self.create_address(values),
             Model::Sale => self.create_sale(values),
+            Model::Template => self.create_template(values),
             Model::Inventory => self.create_inventory(values),
             _ => Err(Fail::Forbidden),
         }
@@ -32,6 +35,7 @@ impl World {
                 Model::Shipment => self.write_shipment(*id, values)?,
                 Model::Move => self.write_move(*id, values)?,
                 Model::Template => self.write_template(*id, values)?,
+                Model::Product => self.write_product(*id, values)?,
                 _ => return Err(Fail::Forbidden),
             }
         }
@@ -43,6 +47,7 @@ impl World {
             match model {
                 Model::Sale => self.delete_sale(*id)?,
                 Model::Party => self.delete_party(*id)?,
+                Model::Address => self.delete_address(*id)?,
                 Model::Invoice => self.delete_invoice(*id)?,
                 _ => return Err(Fail::Forbidden),
             }

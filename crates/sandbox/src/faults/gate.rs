@@ -22,6 +22,8 @@ use tower::ServiceExt;
 use super::wire::{Dripping, Wire};
 
 const BACKLOG: u32 = 1024;
+/// After an error of `accept`: it may last, as when no file descriptors are left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(5);
 
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: is the port taken?")]
@@ -168,7 +170,10 @@ async fn serve(
             },
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => drop(tokio::spawn(connection(stream, router.clone(), life.clone()))),
-                Err(error) => tracing::debug!(%error, "a client hung up before it was accepted"),
+                Err(error) => {
+                    tracing::debug!(%error, "could not accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             },
         }
     }

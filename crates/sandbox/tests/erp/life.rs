@@ -203,6 +203,12 @@ async fn a_deleted_draft_invoice_comes_back() {
     let again = erp.sale(sale).await["invoices"].clone();
     assert_eq!(again.as_array().unwrap().len(), 1);
     assert_ne!(again[0], invoice);
+
+    // One that the sale ignored is forgotten with it.
+    erp.call("account.invoice.cancel", json!([again])).await;
+    erp.call("sale.sale.write", json!([[sale], {"invoices_ignored": [["add", again]]}])).await;
+    erp.call("account.invoice.delete", json!([again])).await;
+    assert_eq!(erp.sale(sale).await["invoices_ignored"], json!([]));
 }
 
 #[tokio::test]

@@ -177,6 +177,39 @@ async fn direct_writes_of_children_do_not_show_on_their_parents() {
 }
 
 #[tokio::test]
+async fn what_others_name_cannot_be_deleted() {
+    let erp = erp().await;
+    let sale = erp.draft("1", usual_lines()).await;
+    let read = erp.call("sale.sale.read", json!([[sale], ["party", "invoice_address"]])).await;
+    let (party, address) = (&read[0]["party"], &read[0]["invoice_address"]);
+    erp.refused("party.party.delete", json!([[party]])).await;
+    erp.refused("party.party.write", json!([[party], {"addresses": [["delete", [address]]]}])).await;
+    let more = erp.call("party.address.create", json!([[{"party": party, "city": "Paris"}]])).await;
+    erp.call("party.address.delete", json!([more])).await;
+    erp.call("sale.sale.delete", json!([[sale]])).await;
+    erp.call("party.party.delete", json!([[party]])).await;
+    assert_eq!(erp.call("party.party.search", json!([[], 0, null, null])).await, json!([]));
+}
+
+#[tokio::test]
+async fn products_are_made_changed_and_hidden() {
+    let erp = erp().await;
+    let values = json!([{"name": "Hat", "code": "HAT", "list_price": decimal("5"), "default_uom": 1, "salable": true,
+        "account_category": 1, "products": [["create", [{"suffix_code": "-S"}, {"suffix_code": "-L"}]]]}]);
+    let template = id(&erp.call("product.template.create", json!([values])).await);
+    let find = json!([[["code", "in", ["HAT-S", "HAT-L"]]], 0, null, [["id", "ASC"]], ["code", "list_price"]]);
+    let found = erp.call("product.product.search_read", find.clone()).await;
+    assert_eq!((&found[0]["code"], &found[1]["code"], &found[0]["list_price"]), (&json!("HAT-S"), &json!("HAT-L"), &decimal("5")));
+    let stamps = json!([[["code", "=", "HAT-S"]], 0, 1, null, ["_timestamp"]]);
+    let before = erp.call("product.product.search_read", stamps.clone()).await;
+    erp.call("product.template.write", json!([[template], {"list_price": decimal("6")}])).await;
+    assert_eq!(erp.call("product.product.search_read", stamps).await, before, "a price is the template's");
+    erp.booked("1", json!([line(found[0]["id"].as_i64().unwrap(), 1, "1")])).await;
+    erp.call("product.product.write", json!([[found[1]["id"]], {"active": false}])).await;
+    assert_eq!(erp.call("product.product.search_read", find).await.as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn references_to_what_is_not_there_are_refused() {
     let erp = erp().await;
     let party = json!({"name": "x", "addresses": [["create", [{"country": 999_999}]]]});

@@ -34,6 +34,7 @@ async fn look_ups_stay_quick_among_thousands_of_sales() {
         assert_eq!(found["result"].as_array().unwrap().len(), 1);
     }
     times.sort();
+    println!("median {:?}, 99 of 100 within {:?}", times[100], times[198]);
     // A look at all rows would take many times as long, also in a slow build on a busy machine.
     assert!(times[100] < Duration::from_millis(10), "median {:?}", times[100]);
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::field;
 use crate::erp::fail::Fail;
 use crate::erp::model::Model;
-use crate::erp::rows::{Address, Contact, Identifier, Party};
+use crate::erp::rows::{Address, Contact, Identifier, Party, Sale};
 use crate::erp::values::{Command, Field, Values, commands};
 use crate::erp::world::{Numbers, World};
 
@@ -34,6 +34,30 @@ impl World {
         self.party_children(id, values)
     }
 
+    pub(super) fn create_address(&mut self, values: &Values) -> Result<i64, Fail> {
+        let mut address = Address::default();
+        for it in values {
+            let it = field(Model::Address, it);
+            match it.name {
+                "party" => address.party = it.required_link(self, Model::Party)?,
+                _ => self.set_address(&mut address, it)?,
+            }
+        }
+        if address.party == 0 {
+            return Err(Fail::required("Party", Model::Address.label()));
+        }
+        Ok(self.addresses.insert(address))
+    }
+
+    pub(super) fn delete_address(&mut self, id: i64) -> Result<(), Fail> {
+        let is_used = |it: &Sale| it.invoice_address == Some(id) || it.shipment_address == Some(id);
+        if self.sales.iter().any(|(_, it)| is_used(it)) {
+            return Err(in_use("Invoice Address"));
+        }
+        self.addresses.remove(id);
+        Ok(())
+    }
+
     pub(super) fn write_address(&mut self, id: i64, values: &Values) -> Result<(), Fail> {
         let mut address = self.addresses.row(id).clone();
         for it in values {
@@ -45,7 +69,7 @@ impl World {
 
     pub(super) fn delete_party(&mut self, id: i64) -> Result<(), Fail> {
         if self.sales.iter().any(|(_, it)| it.party == id) {
-            return Err(Fail::User("The records could not be deleted because they are used by field \"Party\" of \"Sale\".".to_owned()));
+            return Err(in_use("Party"));
         }
         for child in self.addresses.index.get(&id) {
             self.addresses.remove(child);
@@ -92,7 +116,11 @@ impl World {
                         }
                     }
                 }
-                Command::Delete(ids) | Command::Remove(ids) => ids.into_iter().for_each(|id| self.addresses.remove(id)),
+                Command::Delete(ids) | Command::Remove(ids) => {
+                    for id in ids {
+                        self.delete_address(id)?;
+                    }
+                }
                 Command::Add(_) => return Err(Fail::outside("Addresses", "Party")),
             }
         }
@@ -190,6 +218,10 @@ impl World {
             }
         }
     }
+}
+
+fn in_use(field: &str) -> Fail {
+    Fail::User(format!("The records could not be deleted because they are used by field \"{field}\" of \"Sale\"."))
 }
 
 fn set(party: &mut Party, it: Field<'_>) -> Result<(), Fail> {

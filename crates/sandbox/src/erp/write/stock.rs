@@ -1,4 +1,4 @@
-//! Inventories, shipments, moves, prices: what a user may write by hand.
+//! Inventories, shipments, moves, invoices: what a user may write by hand.
 
 use serde_json::Value;
 
@@ -84,21 +84,6 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn write_template(&mut self, id: i64, values: &Values) -> Result<(), Fail> {
-        let mut template = self.templates.row(id).clone();
-        for it in values {
-            let it = field(Model::Template, it);
-            match it.name {
-                "list_price" => template.list_price = it.decimal(4)?,
-                "name" => template.name = it.text()?.unwrap_or_default(),
-                "salable" => template.salable = it.flag()?,
-                name => return Err(Fail::key(name)),
-            }
-        }
-        self.templates.update(id, |it| *it = template);
-        Ok(())
-    }
-
     pub(super) fn delete_invoice(&mut self, id: i64) -> Result<(), Fail> {
         let Some(invoice) = self.invoices.get(id) else { return Ok(()) };
         if !matches!(invoice.state, "draft" | "cancelled") || invoice.number.is_some() {
@@ -109,6 +94,11 @@ impl World {
             self.invoice_lines.remove(line);
         }
         self.invoices.remove(id);
+        for sale in &sales {
+            if self.sales.row(*sale).invoices_ignored.contains(&id) {
+                self.sales.update(*sale, |it| it.invoices_ignored.retain(|it| *it != id));
+            }
+        }
         // The sale notices that something is not invoiced, and makes another invoice.
         sales.into_iter().for_each(|sale| self.enqueue(sale));
         Ok(())
