@@ -123,4 +123,13 @@ mod tests {
             assert!(error.contains(problem), "{error}");
         }
     }
+    #[test]
+    fn the_example_of_a_rules_file_is_right_and_names_every_field() {
+        let text = include_str!("../rules.example.toml");
+        let checked = mapping::check_text("rules.example.toml", text, None).unwrap();
+        assert_eq!((checked.holds.len(), checked.routes.len()), (1, 2));
+        for (name, _) in mapping::FIELDS {
+            assert!(text.contains(name), "{name}");
+        }
+    }
 }
