@@ -176,6 +176,8 @@ pub(crate) enum Refusal {
     NotProcessed(i64),
     #[error("goods of sale {0} have left; book a return instead")]
     Shipped(i64),
+    #[error("goods of sale {0} that were refunded are packed with others; take them out in Tryton, the refund itself is booked")]
+    OnTheirWay(i64),
     #[error("sale {0} is invoiced; book a refund instead")]
     Invoiced(i64),
     #[error("sale {0} has refunds; a cancel would give the money back twice")]
@@ -216,6 +218,7 @@ impl Classify for Refusal {
             | Self::Confirmed { .. }
             | Self::WrongState { .. }
             | Self::Shipped(_)
+            | Self::OnTheirWay(_)
             | Self::Invoiced(_)
             | Self::Refunded(_)
             | Self::OverRefund { .. } => Class::BusinessRejected,
@@ -245,6 +248,7 @@ impl Classify for Refusal {
             Self::WrongState { .. } => "erp_wrong_state",
             Self::NotProcessed(_) => "erp_not_processed",
             Self::Shipped(_) => "erp_order_shipped",
+            Self::OnTheirWay(_) => "erp_goods_on_their_way",
             Self::Invoiced(_) => "erp_order_invoiced",
             Self::Refunded(_) => "erp_order_refunded",
             Self::OverRefund { .. } => "erp_over_refund",

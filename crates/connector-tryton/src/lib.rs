@@ -18,6 +18,7 @@ mod config;
 mod customers;
 mod directory;
 mod error;
+mod holdback;
 mod orders;
 mod refunds;
 mod rpc;

@@ -179,6 +179,7 @@ fn nothing_due(why: &str) -> Findings {
 #[derive(Debug, Deserialize)]
 struct Booked {
     web_id: Option<String>,
+    shipment_method: String,
     #[serde(flatten)]
     sale: Sale,
 }
@@ -215,7 +216,7 @@ impl Target {
         }
         let own = part.web_id(&refund.id);
         let others: Vec<Sale> =
-            self.refunds(&sold).await?.into_iter().filter(|it| it.web_id.as_deref() != Some(&own)).map(|it| it.sale).collect();
+            self.refunds(sold.id).await?.into_iter().filter(|it| it.web_id.as_deref() != Some(&own)).map(|it| it.sale).collect();
         capped(&cart, &sold, &others)?;
         let goods_return = lines_of(refund, part).any(|it| it.restock == Restock::Return);
         let values = json!({
@@ -228,15 +229,26 @@ impl Target {
     }
 
     /// The refunds of a sale, those apart that were cancelled.
-    async fn refunds(&self, sold: &Sale) -> Result<Vec<Booked>, Fault> {
+    async fn refunds(&self, sold: i64) -> Result<Vec<Booked>, Fault> {
         let fields: Vec<&str> = SALE.iter().copied().chain(["web_id"]).collect();
-        let domain = json!([["origin", "=", format!("sale.sale,{}", sold.id)]]);
+        let domain = json!([["origin", "=", format!("sale.sale,{sold}")]]);
         let rows: Vec<Booked> = self.rpc.search(Search::of("sale.sale", domain, &fields)).await?;
         Ok(rows.into_iter().filter(|it| it.sale.state != SaleState::Cancelled).collect())
     }
 
     pub(crate) async fn has_refunds(&self, sold: &Sale) -> Result<bool, Fault> {
-        Ok(!self.refunds(sold).await?.is_empty())
+        Ok(!self.refunds(sold.id).await?.is_empty())
+    }
+
+    /// Pieces of each item that were refunded and do not come back.
+    pub(crate) async fn kept_back(&self, sold: i64) -> Result<BTreeMap<String, Decimal>, Fault> {
+        let mut kept_back = BTreeMap::new();
+        for refund in self.refunds(sold).await?.iter().filter(|it| it.shipment_method == "manual") {
+            for (sku, quantity) in pieces(&refund.sale) {
+                *kept_back.entry(sku).or_default() -= quantity;
+            }
+        }
+        Ok(kept_back)
     }
 }
 

@@ -6,7 +6,7 @@
 //! | `confirm_order` | quote, confirm, process |
 //! | `revise_order` | draft, customer, addresses, rewrite, adjust, quote |
 //! | `cancel_order` | withdraw, shipments, moves, invoices, ignore, settle |
-//! | `book_refund` | create, adjust, quote, confirm, process; the same again as `…_kept` when only some goods come back |
+//! | `book_refund` | create, adjust, quote, confirm, process; the same again as `…_kept` when only some goods come back; when some do not: reopen, shorten, wait, split, drop, forget, settle |
 //! | `sync_customer` | customer, update |
 //!
 //! Where an order's buyer is the guests' party of the settings, `customer` falls out.
@@ -21,7 +21,7 @@ use crate::cart::{Cart, Extent, of_order};
 use crate::customers::Person;
 use crate::error::Refusal;
 use crate::refunds::{self, Part};
-use crate::{Target, cancel};
+use crate::{Target, cancel, holdback};
 
 /// A step's name, its guarantee, and whether it is probed before the first try.
 pub(crate) type Row = (&'static str, Guarantee, bool);
@@ -61,8 +61,12 @@ fn rows(command: &ErpCommand) -> Vec<Row> {
         Operation::ConfirmOrder { .. } => CONFIRM_ORDER.to_vec(),
         Operation::ReviseOrder { .. } => REVISE.to_vec(),
         Operation::CancelOrder { .. } => cancel::STEPS.to_vec(),
-        Operation::BookRefund { refund, .. } if refunds::is_mixed(refund) => [REFUND, REFUND_KEPT].concat(),
-        Operation::BookRefund { .. } => REFUND.to_vec(),
+        Operation::BookRefund { refund, .. } => {
+            let mut rows = REFUND.to_vec();
+            rows.extend(refunds::is_mixed(refund).then_some(REFUND_KEPT).into_iter().flatten());
+            rows.extend(holdback::concerns(refund).then_some(holdback::STEPS).into_iter().flatten());
+            rows
+        }
         Operation::SyncCustomer { .. } => SYNC.to_vec(),
     }
 }
@@ -105,7 +109,8 @@ impl Erp for Target {
 
     fn guarantees(&self) -> Vec<OperationGuarantees> {
         let promised = |rows: &[Row]| rows.iter().map(|(name, guarantee, _)| (*name, *guarantee)).collect();
-        let tables: [&[Row]; 6] = [&PLACE, &CONFIRM_ORDER, &REVISE, &cancel::STEPS, &REFUND, &SYNC];
+        let refund = [REFUND.as_slice(), &holdback::STEPS].concat();
+        let tables: [&[Row]; 6] = [&PLACE, &CONFIRM_ORDER, &REVISE, &cancel::STEPS, &refund, &SYNC];
         let all = Operation::NAMES.iter().zip(tables);
         all.map(|(operation, rows)| OperationGuarantees { operation, steps: promised(rows) }).collect()
     }
@@ -127,6 +132,9 @@ impl Erp for Target {
         }
         if refunds::is_nothing_due(call) {
             return Ok(Probe::Done(Findings::new()));
+        }
+        if let Some(stage) = holdback::Stage::of(call) {
+            return self.probe_holdback(call, stage).await;
         }
         let (step, part) = Part::of(call.step);
         let probe = match (step, &call.command.operation) {
@@ -158,6 +166,9 @@ impl Erp for Target {
         }
         if refunds::is_nothing_due(call) {
             return Ok(Findings::new());
+        }
+        if let Some(stage) = holdback::Stage::of(call) {
+            return self.hold_back(call, stage).await;
         }
         let (step, part) = Part::of(call.step);
         let found = match (step, &call.command.operation) {

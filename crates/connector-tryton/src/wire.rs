@@ -176,7 +176,7 @@ pub(crate) fn quantity_from<'de, D: Deserializer<'de>>(from: D) -> Result<Decima
     Ok(value.round_dp(6).normalize())
 }
 
-fn optional_quantity<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Decimal>, D::Error> {
+pub(crate) fn optional_quantity<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Decimal>, D::Error> {
     #[derive(Deserialize)]
     struct Quantity(#[serde(deserialize_with = "quantity_from")] Decimal);
     Ok(Option::<Quantity>::deserialize(from)?.map(|it| it.0))

@@ -24,6 +24,7 @@ pub(crate) async fn all(on: &Environment) {
     a_quotation_is_revised_and_cancelled(on).await;
     a_confirmed_order_is_cancelled_until_it_has_left(on).await;
     refunds_are_booked_once_and_never_too_much(on).await;
+    goods_that_never_left_are_held_back(on).await;
     a_customer_is_one_party_whatever_the_case(on).await;
     a_profile_changes_its_party(on).await;
     a_lost_answer_is_found_out(on).await;
@@ -175,6 +176,34 @@ pub(crate) async fn refunds_are_booked_once_and_never_too_much(on: &Environment)
     let stays = on.desk.sale(&format!("refund:{}:kept", mixed.id)).await;
     assert_eq!((stays["id"].to_string(), back["id"].to_string()), (found["kept_sale"].clone(), found["sale"].clone()));
     assert_eq!((back["shipment_returns."].as_array().unwrap().len(), stays["shipment_returns."].as_array().unwrap().len()), (1, 0));
+}
+
+/// Three of a cart are taken back before they leave: one of three, all of one line; another line stays.
+pub(crate) async fn goods_that_never_left_are_held_back(on: &Environment) {
+    let erp = on.erp();
+    let order = Cart { goods: &[("MUG-BLUE", "10.00", 3), ("TS-M", "10.00", 1), ("TS-L", "10.00", 2)], ..Cart::default() }.order();
+    run(&*erp, &orders::place(&order)).await.unwrap();
+    on.desk.press("stock.shipment.out", "assign_try", &on.desk.sale(&order.id).await["shipments."][0]["id"]).await;
+    let mut refund = orders::refund(&order, 1, Restock::Cancel);
+    let mut second = orders::refund(&order, 1, Restock::Cancel).lines.remove(0);
+    (second.order_line_id, second.sku) = (order.lines[1].id.clone(), "TS-M".to_owned());
+    refund.lines.push(second);
+    let command = orders::book(&refund, &order);
+    let found = run(&*erp, &command).await.unwrap();
+    all_done(&*erp, &command, &found).await;
+    run(&*erp, &command).await.unwrap();
+
+    let moves = ["lines.product.code", "lines.moves.quantity", "lines.moves.state", "shipment_state"];
+    let sale = on.desk.read("sale.sale", json!([["web_id", "=", order.id]]), &moves).await.remove(0);
+    let open = |sku: &str| {
+        let lines = sale["lines."].as_array().unwrap().iter().filter(|it| it["product."]["code"] == sku);
+        let moves = lines.flat_map(|it| it["moves."].as_array().unwrap()).filter(|it| it["state"] != "cancelled");
+        moves.map(|it| it["quantity"].as_f64().unwrap()).sum::<f64>()
+    };
+    assert_eq!((open("MUG-BLUE"), open("TS-M"), open("TS-L")), (2.0, 0.0, 2.0));
+    assert_ne!(sale["shipment_state"], "exception");
+    let booked = on.desk.sale(&format!("refund:{}", refund.id)).await;
+    assert_eq!((amount(&booked["total_amount"]), booked["shipment_returns."].as_array().unwrap().len()), ("-24.00".to_owned(), 0));
 }
 
 pub(crate) async fn a_customer_is_one_party_whatever_the_case(on: &Environment) {

@@ -1,0 +1,78 @@
+use super::*;
+
+/// `MUG 3: 7 draft 2 @1, 16 draft 1 @2; ignored 5`
+fn line(id: i64, text: &str) -> Value {
+    let (head, rest) = text.split_once(':').unwrap();
+    let (sku, quantity) = head.split_once(' ').unwrap();
+    let (moves, ignored) = rest.split_once(';').unwrap_or((rest, ""));
+    let of_move = |it: &str| {
+        let parts: Vec<&str> = it.split_whitespace().collect();
+        let shipment = format!("stock.shipment.out,{}", parts[3].trim_start_matches('@'));
+        json!({"id": parts[0].parse::<i64>().unwrap(), "state": parts[1], "quantity": parts[2].parse::<f64>().unwrap(), "shipment": shipment})
+    };
+    let moves: Vec<Value> = moves.split(',').filter(|it| !it.trim().is_empty()).map(of_move).collect();
+    let ignored: Vec<i64> = ignored.split_whitespace().skip(1).map(|it| it.parse().unwrap()).collect();
+    json!({"id": id, "product.": {"id": 4, "code": sku}, "quantity": quantity.parse::<f64>().unwrap(), "moves.": moves, "moves_ignored": ignored})
+}
+
+/// Shipments as `1 waiting`.
+fn goods(shipments: &[&str], shipment_state: &str, lines: &[&str]) -> Goods {
+    let shipments: Vec<Value> = shipments
+        .iter()
+        .map(|it| {
+            let (id, state) = it.split_once(' ').unwrap();
+            json!({"id": id.parse::<i64>().unwrap(), "state": state})
+        })
+        .collect();
+    let lines: Vec<Value> = (1..).zip(lines).map(|(id, it)| line(id, it)).collect();
+    serde_json::from_value(
+        json!({"id": 1, "state": "processing", "shipment_state": shipment_state, "shipments.": shipments, "lines.": lines}),
+    )
+    .unwrap()
+}
+
+/// One mug is kept back.
+fn check(goods: &Goods, due: &str) {
+    let cuts = goods.cuts(&BTreeMap::from([("MUG".to_owned(), Decimal::ONE)]));
+    let stages = Stage::ALL.into_iter().zip(STEPS);
+    let found = stages.filter_map(|(stage, (name, ..))| match goods.is_due(stage, &cuts) {
+        Ok(due) => due.then(|| name.to_owned()),
+        Err(refusal) => Some(Fault::from(refusal).code.to_owned()),
+    });
+    assert_eq!(found.collect::<Vec<_>>().join(" "), due);
+}
+
+#[test]
+fn a_piece_is_split_off_dropped_and_forgotten() {
+    check(&goods(&["1 waiting"], "waiting", &["MUG 3: 7 draft 3 @1", "TS 2: 8 draft 2 @1"]), "reopen shorten");
+    check(&goods(&["1 draft"], "waiting", &["MUG 3: 7 draft 3 @1", "TS 2: 8 draft 2 @1"]), "shorten");
+    check(&goods(&["1 draft"], "waiting", &["MUG 3: 7 draft 2 @1", "TS 2: 8 draft 2 @1"]), "wait split");
+    check(&goods(&["1 draft", "2 waiting"], "waiting", &["MUG 3: 7 draft 2 @1, 16 draft 1 @2", "TS 2: 8 draft 2 @1"]), "wait drop");
+    check(&goods(&["1 waiting", "2 cancelled"], "exception", &["MUG 3: 7 draft 2 @1, 16 cancelled 1 @2"]), "forget settle");
+    check(&goods(&["1 waiting", "2 cancelled"], "exception", &["MUG 3: 7 draft 2 @1, 16 cancelled 1 @2; ignored 16"]), "settle");
+    check(&goods(&["1 waiting", "2 cancelled"], "waiting", &["MUG 3: 7 draft 2 @1, 16 cancelled 1 @2; ignored 16"]), "");
+}
+
+#[test]
+fn a_shipment_of_nothing_else_is_dropped_whole() {
+    check(&goods(&["1 assigned"], "waiting", &["MUG 1: 7 draft 1 @1"]), "drop");
+}
+
+#[test]
+fn what_has_left_is_not_held_back() {
+    check(&goods(&["1 done"], "sent", &["MUG 3: 7 done 3 @1"]), "");
+    check(&goods(&["1 done", "2 waiting"], "partially shipped", &["MUG 3: 7 done 2 @1, 9 draft 1 @2"]), "drop");
+}
+
+#[test]
+fn what_is_packed_needs_a_person() {
+    let packed = goods(&["1 packed"], "waiting", &["MUG 3: 7 assigned 3 @1"]);
+    check(&packed, &["erp_goods_on_their_way"; 7].join(" "));
+}
+
+#[test]
+fn a_whole_line_goes_and_the_others_stay() {
+    let goods = goods(&["1 draft"], "waiting", &["MUG 1: 7 draft 1 @1", "TS 2: 8 draft 2 @1"]);
+    let cuts = goods.cuts(&BTreeMap::from([("MUG".to_owned(), Decimal::ONE), ("TS".to_owned(), Decimal::ONE)]));
+    assert_eq!(json!(shortened(&cuts.shortened[&1])), json!([["delete", [7]], ["write", [8], {"quantity": 1}]]));
+}
