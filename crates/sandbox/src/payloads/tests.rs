@@ -220,4 +220,6 @@ fn who_is_nobody_left_no_trace() {
 fn what_the_shop_does_not_sell_cannot_be_ordered() {
     let refused = generator(1).order(&OrderWish::of("NO-SUCH", 1), at());
     assert_eq!(refused.unwrap_err(), UnknownSku("NO-SUCH".to_owned()));
+    let mut empty = Generator::new(PayloadSettings { skus: Vec::new(), ..PayloadSettings::default() });
+    assert!(empty.order(&OrderWish::default(), at()).is_err(), "nor anything in an empty shop");
 }

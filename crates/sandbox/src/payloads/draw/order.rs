@@ -103,7 +103,10 @@ impl Generator {
             chosen.push((self.article(sku)?.clone(), *quantity));
         }
         if chosen.is_empty() {
-            for _ in 0..self.rng.random_range(1..=4_usize.min(self.articles.len().max(1))) {
+            if self.articles.is_empty() {
+                return Err(UnknownSku("*".to_owned()));
+            }
+            for _ in 0..self.rng.random_range(1..=4) {
                 let index = self.rng.random_range(0..self.articles.len());
                 chosen.push((self.articles[index].clone(), self.rng.random_range(1..=3)));
             }
