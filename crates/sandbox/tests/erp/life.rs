@@ -315,3 +315,44 @@ async fn a_warning_is_raised_until_it_is_skipped() {
     erp.call("res.user.warning.skip", json!(["6a14.unusual", false])).await;
     erp.press("sale.sale", "quote", sale).await;
 }
+
+#[tokio::test]
+async fn a_shortened_shipment_gets_a_second_one_for_the_rest() {
+    let erp = erp().await;
+    let sale = erp.booked("1001", json!([line(MUG_RED, 3, "9.50"), line(MUG_BLUE, 1, "9.50")])).await;
+    let shipment = erp.sale(sale).await["shipments"][0].clone();
+    let read = erp.call("stock.shipment.out.read", json!([[shipment], ["outgoing_moves"]])).await;
+    let (red, blue) = (read[0]["outgoing_moves"][0].clone(), read[0]["outgoing_moves"][1].clone());
+    let shorter = json!([[shipment], {"outgoing_moves": [["write", [red], {"quantity": 2}], ["delete", [blue]]]}]);
+    let message = erp.refused("stock.shipment.out.write", shorter.clone()).await;
+    assert!(message.starts_with("You are not allowed to modify the field \"Outgoing Moves\""), "{message}");
+
+    erp.call("stock.shipment.out.draft", json!([[shipment]])).await;
+    erp.call("stock.shipment.out.write", shorter).await;
+    erp.call("stock.shipment.out.wait", json!([[shipment]])).await;
+    erp.press("sale.sale", "process", sale).await;
+    let shipments = erp.sale(sale).await["shipments"].clone();
+    assert_eq!(shipments.as_array().unwrap().len(), 2);
+    let rest = erp.call("stock.shipment.out.read", json!([[shipments[1]], ["state", "outgoing_moves.quantity", "inventory_moves"]])).await;
+    let quantities: Vec<_> = rest[0]["outgoing_moves."].as_array().unwrap().iter().map(|it| it["quantity"].as_f64().unwrap()).collect();
+    assert_eq!((&rest[0]["state"], quantities), (&json!("waiting"), vec![1.0, 1.0]));
+    let stock = erp.double.stock();
+    assert_eq!((stock["MUG-RED"].reserved, stock["MUG-BLUE"].reserved), (3.into(), 1.into()));
+
+    erp.call("stock.shipment.out.cancel", json!([[shipments[1]]])).await;
+    assert_eq!(erp.states(sale).await[2], "exception");
+    for (line, moved) in [(0, red), (1, blue)] {
+        let line = erp.sale(sale).await["lines"][line].clone();
+        let moves = erp.call("sale.line.read", json!([[line], ["moves.state"]])).await[0]["moves."].clone();
+        let cancelled: Vec<_> = moves.as_array().unwrap().iter().filter(|it| it["state"] == "cancelled").map(|it| &it["id"]).collect();
+        assert!(!cancelled.contains(&&moved));
+        erp.call("sale.line.write", json!([[line], {"moves_ignored": [["add", cancelled]]}])).await;
+    }
+    erp.press("sale.sale", "process", sale).await;
+    // What is given up counts as if it had left.
+    assert_eq!(erp.states(sale).await, ["processing", "pending", "partially shipped"]);
+    erp.double.ship("1001").unwrap();
+    assert_eq!(erp.states(sale).await[2], "sent");
+    assert_eq!(erp.double.stock()["MUG-RED"].on_hand, 998.into());
+    assert_eq!(erp.double.effects().stock()["MUG-RED"], erp.double.stock()["MUG-RED"]);
+}

@@ -60,13 +60,38 @@ impl World {
                 // Also of a shipment that has left: that is where its tracking number goes.
                 "reference" => shipment.reference = it.text()?,
                 "planned_date" if shipment.state == "draft" => shipment.planned_date = it.date()?,
-                "planned_date" => {
+                "outgoing_moves" if shipment.state == "draft" => self.change_outgoing(id, it.value)?,
+                "planned_date" | "outgoing_moves" => {
                     return Err(Fail::locked(&it.label(), &shipment.number, Model::Shipment.label()));
                 }
                 name => return Err(Fail::key(name)),
             }
         }
         self.shipments.update(id, |it| *it = shipment);
+        Ok(())
+    }
+
+    /// Shortens what will be sent, or takes it out; the sale makes another shipment of the rest when it is processed.
+    fn change_outgoing(&mut self, shipment: i64, value: &Value) -> Result<(), Fail> {
+        let (own, _) = self.shipment_moves(Model::Shipment, shipment);
+        for command in commands(value)? {
+            match command {
+                Command::Write(pairs) => {
+                    for (ids, values) in pairs {
+                        self.write(Model::Move, &ids, &values)?;
+                    }
+                }
+                Command::Delete(ids) => {
+                    for id in ids.into_iter().filter(|it| own.contains(it)) {
+                        if self.moves.row(id).state != "draft" {
+                            return Err(Fail::User("A move that is not a draft cannot be deleted.".to_owned()));
+                        }
+                        self.moves.remove(id);
+                    }
+                }
+                _ => return Err(Fail::Forbidden),
+            }
+        }
         Ok(())
     }
 
