@@ -116,9 +116,7 @@ impl ShopOrder {
 
     /// With the tax in it, where taxes are included.
     pub fn current_shipping(&self) -> Pair {
-        let refunded =
-            self.adjustments(AdjustmentKind::Shipping).map(|it| it.amount + if self.taxes_included { it.tax } else { Pair::ZERO });
-        self.shipping_total() + refunded.sum()
+        self.shipping_total() + self.adjustments(AdjustmentKind::Shipping).map(|it| it.amount).sum()
     }
 
     pub fn current_tax(&self) -> Pair {
