@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use connector::erp::{Findings, Step};
-use contracts::wire::{Wire as _, WireError};
 use contracts::headers;
+use contracts::wire::{Wire as _, WireError};
 use domain::ErpCommand;
 use fault::{Class, Fault};
 use pipeline::{OutRecord, Position, Record};
@@ -25,7 +25,11 @@ impl Op {
     }
 
     /// `steps`: [`connector::erp::Erp::steps`].
-    pub fn read(record: &Record, target: &domain::TargetId, steps: impl FnOnce(&ErpCommand) -> Result<Vec<Step>, Fault>) -> Result<Self, Fault> {
+    pub fn read(
+        record: &Record,
+        target: &domain::TargetId,
+        steps: impl FnOnce(&ErpCommand) -> Result<Vec<Step>, Fault>,
+    ) -> Result<Self, Fault> {
         if let Some(other) = record.headers.text(headers::CE_TYPE).filter(|it| *it != ErpCommand::NAME) {
             return Err(WireError::Unknown { message: "record", field: "ce_type", value: other.to_owned() }.into());
         }
@@ -83,7 +87,9 @@ pub struct StepReport {
 pub enum StepCame {
     Done(Findings),
     Missing,
-    Failed { maybe_applied: bool },
+    Failed {
+        maybe_applied: bool,
+    },
     /// Nothing was sent: the lease was too old.
     Expired,
 }

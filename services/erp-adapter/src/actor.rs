@@ -54,7 +54,7 @@ impl<P> EffectActor<P> {
         if Instant::now() >= act.send_before {
             return Err((too_old(), StepCame::Expired));
         }
-        self.claims.sending(act.op.key(), (act.step, act.fence));
+        self.claims.sending(act.op.key(), (act.step().name, act.fence));
         let key = idempotency_key(act);
         match tokio::time::timeout(self.call_max, self.erp.perform(&call(act, &key))).await {
             Ok(Ok(findings)) => Ok(StepCame::Done(findings)),

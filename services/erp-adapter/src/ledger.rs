@@ -83,14 +83,16 @@ impl EffectLedger {
         self.context.settings.lease / 2
     }
 
-    /// After the engine has ended: claims that were never sent are free for the next owner at once.
+    /// Claims that were dropped before they were sent are free for the next owner at once, not when their leases are over.
+    /// To be called once more after the engine has ended.
     pub async fn give_back(&self) -> Result<(), store::Error> {
-        let unsent = self.context.claims.unsent();
-        if !unsent.is_empty() {
-            let target = self.context.outcomes.target.as_str();
-            let given = store::effects::give_back(&self.store, target, self.context.me, &unsent).await?;
-            tracing::info!(target = target, claims = given, "gave back what was claimed and not sent");
+        let orphans = self.context.claims.take_orphans();
+        if orphans.is_empty() {
+            return Ok(());
         }
+        let claims: Vec<_> = orphans.iter().map(|(op_key, (step, fence))| (op_key.as_str(), *step, *fence)).collect();
+        let given = store::effects::give_back(&self.store, self.context.outcomes.target.as_str(), &claims).await?;
+        tracing::debug!(erp = %self.context.outcomes.target, claims = given, "gave back what was claimed and not sent");
         Ok(())
     }
 
@@ -114,7 +116,7 @@ impl EffectLedger {
     fn note_claims(&self, entries: &[Arc<Entry<Report>>], ops: &[Option<Arc<Op>>], nexts: &[Next<Act>]) {
         for ((entry, op), next) in entries.iter().zip(ops).zip(nexts) {
             match (next, op) {
-                (Next::Act(Act::Step(act)), _) => self.context.claims.claimed(act.op.key(), (act.step, act.fence)),
+                (Next::Act(Act::Step(act)), _) => self.context.claims.claimed(act.op.key(), (act.step().name, act.fence)),
                 (_, Some(op)) => self.context.claims.release(op.key(), &entry.record),
                 (_, None) => {}
             }
@@ -146,6 +148,7 @@ impl Ledger for EffectLedger {
     }
 
     async fn drain(&self, max: usize) -> Result<Vec<Record>, Fault> {
-        self.drainer.drain(max).await.map_err(Fault::from)
+        self.give_back().await?;
+        Ok(self.drainer.drain(max).await?)
     }
 }

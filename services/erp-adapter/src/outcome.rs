@@ -4,13 +4,11 @@ use chrono::{DateTime, Utc};
 use connector::erp::Findings;
 use contracts::headers;
 use contracts::wire::{Failure, Outcome, OutcomeState, Reference, Wire as _};
-use domain::{Operation, TargetId};
+use domain::{ErpCommand, Operation, TargetId};
 use fault::Fault;
 use pipeline::outgoing::Event;
 use pipeline::{OutRecord, Record};
 use uuid::Uuid;
-
-use crate::act::Op;
 
 /// Where outcomes go and whom they are from.
 #[derive(Debug, Clone)]
@@ -24,32 +22,32 @@ pub struct Outcomes {
 
 impl Outcomes {
     /// Always the same id: a command is applied once.
-    pub fn applied(&self, record: &Record, command: Uuid, op: &Op, findings: &Findings, at: DateTime<Utc>) -> OutRecord {
+    pub fn applied(&self, record: &Record, id: Uuid, command: &ErpCommand, findings: &Findings, at: DateTime<Utc>) -> OutRecord {
         let outcome = Outcome {
             references: references(findings),
-            confirmed: confirms(&op.command.operation),
-            ..self.outcome(record, command, Some(op), OutcomeState::Applied, at)
+            confirmed: confirms(&command.operation),
+            ..self.outcome(record, id, Some(command), OutcomeState::Applied, at)
         };
-        self.record(record, contracts::ids::derived(command, &self.group, 0), &outcome)
+        self.record(record, contracts::ids::derived(id, &self.group, 0), &outcome)
     }
 
     /// `deaths`: how often it has died before. Each death is told: a reader that forgot the last one must hear of it again.
-    pub fn dead(&self, record: &Record, command: Uuid, op: Option<&Op>, fault: &Fault, deaths: usize) -> (Uuid, OutRecord) {
+    pub fn dead(&self, record: &Record, id: Uuid, command: Option<&ErpCommand>, fault: &Fault, deaths: usize) -> (Uuid, OutRecord) {
         let failure = Failure { class: fault.class.as_str().to_owned(), code: fault.code.to_owned(), message: fault.message.clone() };
-        let outcome = Outcome { failure: Some(failure), ..self.outcome(record, command, op, OutcomeState::Dead, Utc::now()) };
-        let id = contracts::ids::derived(command, &format!("{}/dead", self.group), deaths);
+        let outcome = Outcome { failure: Some(failure), ..self.outcome(record, id, command, OutcomeState::Dead, Utc::now()) };
+        let id = contracts::ids::derived(id, &format!("{}/dead", self.group), deaths);
         (id, self.record(record, id, &outcome))
     }
 
     /// Of a command that can't be read only its headers are known.
-    fn outcome(&self, record: &Record, command: Uuid, op: Option<&Op>, state: OutcomeState, at: DateTime<Utc>) -> Outcome {
+    fn outcome(&self, record: &Record, id: Uuid, command: Option<&ErpCommand>, state: OutcomeState, at: DateTime<Utc>) -> Outcome {
         let header = || record.headers.text(headers::IDEMPOTENCY_KEY).unwrap_or_default().to_owned();
         Outcome {
-            command_id: command,
+            command_id: id,
             target: self.target.clone(),
-            operation_key: op.map_or_else(header, |it| it.key().to_owned()),
-            operation: op.map_or("", |it| it.command.operation.name()).to_owned(),
-            sequence: op.map_or_else(|| record.headers.sequence().unwrap_or(0), |it| it.command.sequence),
+            operation_key: command.map_or_else(header, |it| it.operation_key.to_string()),
+            operation: command.map_or("", |it| it.operation.name()).to_owned(),
+            sequence: command.map_or_else(|| record.headers.sequence().unwrap_or(0), |it| it.sequence),
             state,
             references: Vec::new(),
             failure: None,
@@ -81,7 +79,9 @@ fn confirms(operation: &Operation) -> bool {
     match operation {
         Operation::PlaceOrder { confirm, .. } => *confirm,
         Operation::ConfirmOrder { .. } => true,
-        Operation::ReviseOrder { .. } | Operation::CancelOrder { .. } | Operation::BookRefund { .. } | Operation::SyncCustomer { .. } => false,
+        Operation::ReviseOrder { .. } | Operation::CancelOrder { .. } | Operation::BookRefund { .. } | Operation::SyncCustomer { .. } => {
+            false
+        }
     }
 }
 

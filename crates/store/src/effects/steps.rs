@@ -259,12 +259,19 @@ pub async fn close(tx: &mut Tx, target: &str, ended: &[Ended<'_>]) -> Result<(),
     Ok(())
 }
 
-/// Gives claims back whose requests were never sent, so that the next owner needs not wait for their leases. A new fence
-/// makes sure that they are not sent any more.
-pub async fn give_back(store: &Store, target: &str, owner: Uuid, op_keys: &[String]) -> Result<u64, Error> {
-    let sql = "update effects.effect_step set lease_until = now(), fence = fence + 1, updated_at = now(),
-                 state = case when state <> 'in_flight' then state when unknown_since is null then 'pending' else 'unknown' end
-               where target = $1 and op_key = any($3) and owner = $2 and lease_until > now()";
-    let given = sqlx::query(sql).bind(target).bind(owner).bind(op_keys).execute(store.pool()).await?;
+/// Gives claims (operation key, step, fence) back whose requests were never sent, so that the next owner needs not wait for
+/// their leases. The new fence makes sure that they are not answered any more.
+pub async fn give_back(store: &Store, target: &str, claims: &[(&str, &str, i64)]) -> Result<u64, Error> {
+    let sql = "update effects.effect_step s set lease_until = now(), fence = s.fence + 1, updated_at = now(),
+                 state = case when s.state <> 'in_flight' then s.state when s.unknown_since is null then 'pending' else 'unknown' end
+               from unnest($2::text[], $3::text[], $4::bigint[]) as i (op_key, step, fence)
+               where s.target = $1 and s.op_key = i.op_key and s.step = i.step and s.fence = i.fence and s.lease_until > now()";
+    let given = sqlx::query(sql)
+        .bind(target)
+        .bind(claims.iter().map(|it| it.0).collect::<Vec<_>>())
+        .bind(claims.iter().map(|it| it.1).collect::<Vec<_>>())
+        .bind(claims.iter().map(|it| it.2).collect::<Vec<_>>())
+        .execute(store.pool())
+        .await?;
     Ok(given.rows_affected())
 }

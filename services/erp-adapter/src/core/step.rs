@@ -77,12 +77,7 @@ pub enum Came<'a> {
     /// A probe did not find it.
     Missing,
     /// `for_good`: it was given up.
-    Failed {
-        mode: Mode,
-        code: &'static str,
-        maybe_applied: bool,
-        for_good: bool,
-    },
+    Failed { mode: Mode, code: &'static str, maybe_applied: bool, for_good: bool },
     /// The lease was too old to send.
     Expired,
 }

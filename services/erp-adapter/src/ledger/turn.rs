@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use connector::erp::{Findings, Identity};
 use contracts::topics::Parking;
+use contracts::wire::Wire as _;
+use domain::ErpCommand;
 use fault::{Class, Fault};
 use pipeline::{Batch, Next, Origin, OutRecord, Position, Turn, Verdict};
 use store::decisions::{Input, State};
 use store::effects::identities::{self, Claimed, Wanted};
-use store::effects::{self, Applied, Effect, EffectState, Ended, Known, NewEffect, StepRow};
+use store::effects::{self, Applied, Effect, EffectState, Ended, Known, NewEffect, StepRow, StepState};
 use store::letters::{self, Obligation};
 use store::{Error, Tx, outbox};
 
@@ -148,7 +150,9 @@ impl Work {
                 }
                 (Known::New, Reading::Busy | Reading::NotNeeded) => Some(Next::Later(BUSY)),
                 (Known::New, reading) => {
-                    let Reading::Unreadable(fault) = std::mem::replace(reading, Reading::NotNeeded) else { unreachable!("the one that is left") };
+                    let Reading::Unreadable(fault) = std::mem::replace(reading, Reading::NotNeeded) else {
+                        unreachable!("the one that is left")
+                    };
                     Some(Next::Fail(fault))
                 }
             };
@@ -200,11 +204,7 @@ impl Work {
     }
 
     /// Returns what others wait for.
-    fn note_result<'a>(
-        &mut self,
-        report: &'a StepReport,
-        failure: Option<(&Fault, bool)>,
-    ) -> Option<(&'a Identity, &'a Op, &'a Findings)> {
+    fn note_result<'a>(&mut self, report: &'a StepReport, failure: Option<(&Fault, bool)>) -> Option<(&'a Identity, &'a Op, &'a Findings)> {
         let StepReport { act, came } = report;
         let effect = self.effects.get_mut(act.op.key())?;
         let row = effect.steps.iter_mut().find(|it| it.step == act.step().name && it.fence == act.fence)?;
@@ -226,28 +226,28 @@ impl Work {
     /// Our own code panicked, or the ledger itself refused: what the claim did is as good as unknown.
     fn note_unreported(&mut self, index: usize, fault: &Fault, for_good: bool) {
         let Some(op) = self.op(index).cloned() else { return };
-        let Some((step, row)) = self.first_open(&op) else { return };
+        let Some((name, row)) = self.first_open(&op) else { return };
         let is_free = row.leased.is_zero() || row.owner == self.context.me;
         if !is_free || row.fence == 0 {
             return;
         }
-        let was_sent = self.was_sent(&op, step, row);
-        let name = op.steps[step].name;
+        let was_sent = self.was_sent(&op, name, row);
         let row = self.row_mut(&op, name);
         step::recover(row, was_sent);
         step::settle(row, Came::Failed { mode: Mode::Probe, code: fault.code, maybe_applied: false, for_good });
         self.changed.insert((op.key().to_owned(), name.to_owned()));
     }
 
-    fn first_open<'a>(&'a self, op: &Op) -> Option<(usize, &'a StepRow)> {
+    fn first_open<'a>(&'a self, op: &Op) -> Option<(&'static str, &'a StepRow)> {
         let effect = self.effects.get(op.key())?;
         let row_of = |name| effect.steps.iter().find(|row| row.step == name);
-        let (index, step) = op.steps.iter().enumerate().find(|(_, it)| row_of(it.name).is_none_or(|row| row.state != effects::StepState::Confirmed))?;
-        Some((index, row_of(step.name)?))
+        let mut rows = op.steps.iter().map(|it| (it.name, row_of(it.name)));
+        let (name, row) = rows.find(|(_, row)| row.is_none_or(|it| it.state != StepState::Confirmed))?;
+        Some((name, row?))
     }
 
     /// An unanswered claim of another process may have been sent; of ours we know.
-    fn was_sent(&self, op: &Op, step: usize, row: &StepRow) -> bool {
+    fn was_sent(&self, op: &Op, step: &'static str, row: &StepRow) -> bool {
         row.owner != self.context.me || self.context.claims.was_sent(op.key(), (step, row.fence))
     }
 
@@ -280,9 +280,10 @@ impl Work {
                 }
             }
             let deaths = usize::try_from(deaths).unwrap_or(0);
-            let outcome = entry.span.in_scope(|| {
-                self.context.outcomes.dead(&entry.record, self.obligations[index].id, op.as_deref(), fault, deaths)
-            });
+            // A connector that refuses a command leaves no operation; the router knows it by its key all the same.
+            let command = op.map_or_else(|| ErpCommand::decode(&entry.record.value).ok(), |it| Some(it.command.clone()));
+            let command_id = self.obligations[index].id;
+            let outcome = entry.span.in_scope(|| self.context.outcomes.dead(&entry.record, command_id, command.as_ref(), fault, deaths));
             outbox::insert_captured(tx, self.target(), &[outcome]).await?;
             self.died = true;
             self.nexts[index] = Some(Next::Done);
@@ -369,7 +370,7 @@ impl Work {
             if row.owner != me && !row.leased.is_zero() {
                 return Some(Stage::Wait(row.leased.min(BUSY)));
             }
-            let was_sent = self.was_sent(&op, step_index, &row);
+            let was_sent = self.was_sent(&op, step.name, &row);
             let row = self.row_mut(&op, step.name);
             step::recover(row, was_sent);
             match step::plan(step, row, look_gap, may_decide) {
@@ -415,7 +416,7 @@ impl Work {
             }
         };
         let command = self.obligations[index].id;
-        let outcome = entry.span.in_scope(|| self.context.outcomes.applied(&entry.record, command, &op, &effect.findings, at));
+        let outcome = entry.span.in_scope(|| self.context.outcomes.applied(&entry.record, command, &op.command, &effect.findings, at));
         self.nexts[index] = Some(Next::Act(Act::Publish(vec![outcome.clone()])));
         self.applied.push((index, outcome));
     }
@@ -462,6 +463,8 @@ fn wanted<'a>(identity: &'a Identity, op: &'a Op) -> Wanted<'a> {
 }
 
 fn ambiguous(step: &str) -> Fault {
-    let message = format!("nobody can tell whether the step `{step}` was done: look into the target, then replay it to have it sent again or discard it");
+    let message = format!(
+        "nobody can tell whether the step `{step}` was done: look into the target, then replay it to have it sent again or discard it"
+    );
     Fault::new(Class::Ambiguous, AMBIGUOUS, message)
 }
