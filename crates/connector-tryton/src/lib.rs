@@ -30,6 +30,7 @@ mod wire;
 
 use std::sync::Arc;
 
+use connector::erp::OperationGuarantees;
 use connector::platform::{ErpConnection, ErpPlatform, PlatformError};
 use domain::TargetId;
 use http_kit::Client;
@@ -48,6 +49,10 @@ pub struct Tryton;
 impl ErpPlatform for Tryton {
     fn name(&self) -> &'static str {
         "tryton"
+    }
+
+    fn guarantees(&self) -> Vec<OperationGuarantees> {
+        steps::guarantees()
     }
 
     fn open(&self, id: &TargetId, settings: &Value) -> Result<ErpConnection, PlatformError> {

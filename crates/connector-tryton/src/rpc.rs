@@ -225,6 +225,8 @@ fn of_status(method: &str, status: StatusCode, headers: &HeaderMap, body: &[u8])
         503 if is_lock(body) => RpcError::Locked,
         502..=504 => RpcError::Away { status: code, retry_after: wait },
         500.. => RpcError::Failed { method, status: code },
+        // Tryton never sends the caller elsewhere; who did may have sent the request on.
+        ..=399 => RpcError::Foreign(method),
         _ => RpcError::Protocol { method, status: code },
     }
 }
@@ -300,6 +302,7 @@ mod tests {
         check(404, html, "Not Found", Class::Auth, "erp_database_unknown", false);
         check(422, html, "Missing context argument", Class::BusinessRejected, "erp_protocol", false);
         check(429, html, "", Class::RateLimited, "erp_rate_limited", false);
+        check(302, html, "", Class::Transient, "erp_foreign_answer", true);
         check(500, html, "", Class::Transient, "erp_failed", true);
         check(502, html, "", Class::Outage, "erp_away", true);
         check(504, html, "", Class::Outage, "erp_away", true);

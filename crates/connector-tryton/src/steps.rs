@@ -101,6 +101,15 @@ impl Target {
     }
 }
 
+/// Every operation with what its steps promise.
+pub(crate) fn guarantees() -> Vec<OperationGuarantees> {
+    let promised = |rows: &[Row]| rows.iter().map(|(name, guarantee, _)| (*name, *guarantee)).collect();
+    let refund = [REFUND.as_slice(), &holdback::STEPS].concat();
+    let tables: [&[Row]; 6] = [&PLACE, &CONFIRM_ORDER, &REVISE, &cancel::STEPS, &refund, &SYNC];
+    let all = Operation::NAMES.iter().zip(tables);
+    all.map(|(operation, rows)| OperationGuarantees { operation, steps: promised(rows) }).collect()
+}
+
 #[async_trait]
 impl Erp for Target {
     fn platform(&self) -> &'static str {
@@ -108,11 +117,7 @@ impl Erp for Target {
     }
 
     fn guarantees(&self) -> Vec<OperationGuarantees> {
-        let promised = |rows: &[Row]| rows.iter().map(|(name, guarantee, _)| (*name, *guarantee)).collect();
-        let refund = [REFUND.as_slice(), &holdback::STEPS].concat();
-        let tables: [&[Row]; 6] = [&PLACE, &CONFIRM_ORDER, &REVISE, &cancel::STEPS, &refund, &SYNC];
-        let all = Operation::NAMES.iter().zip(tables);
-        all.map(|(operation, rows)| OperationGuarantees { operation, steps: promised(rows) }).collect()
+        guarantees()
     }
 
     fn steps(&self, command: &ErpCommand) -> Result<Vec<Step>, Fault> {
