@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::migrate::{Migrate as _, Migrator};
+use sqlx::migrate::Migrator;
 
 use crate::{Error, Store, StoreSettings};
 
@@ -19,10 +19,10 @@ pub async fn migrate(settings: &StoreSettings) -> Result<(), Error> {
 
 /// How many migrations of this version the database lacks.
 pub async fn pending_migrations(store: &Store) -> Result<usize, Error> {
-    let mut connection = store.pool().acquire().await?;
-    let table = "_sqlx_migrations";
-    connection.ensure_migrations_table(table).await.map_err(Error::Migrate)?;
-    let applied = connection.list_applied_migrations(table).await.map_err(Error::Migrate)?;
-    let is_applied = |version| applied.iter().any(|it| it.version == version);
-    Ok(MIGRATIONS.iter().filter(|it| !is_applied(it.version)).count())
+    let has_history: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null").fetch_one(store.pool()).await?;
+    let applied: Vec<i64> = match has_history {
+        true => sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(store.pool()).await?,
+        false => Vec::new(),
+    };
+    Ok(MIGRATIONS.iter().filter(|it| !applied.contains(&it.version)).count())
 }
