@@ -38,6 +38,29 @@ pub const RECEIVED_AT: &str = "tw-received-at";
 /// Of a re-read or sweep: when the source was read, RFC 3339.
 pub const READ_AT: &str = "tw-read-at";
 
+/// Of a published dead letter. Its key, value and other headers are the original record's.
+pub mod dlq {
+    pub const SCHEMA: &str = "dlq.schema";
+    pub const ID: &str = "dlq.id";
+    pub const GROUP: &str = "dlq.group";
+    pub const EVENT_ID: &str = "dlq.event_id";
+    pub const AGGREGATE: &str = "dlq.aggregate";
+    pub const ORIGIN_TOPIC: &str = "dlq.origin.topic";
+    pub const ORIGIN_PARTITION: &str = "dlq.origin.partition";
+    pub const ORIGIN_OFFSET: &str = "dlq.origin.offset";
+    pub const ERROR_CLASS: &str = "dlq.error.class";
+    pub const ERROR_CODE: &str = "dlq.error.code";
+    /// At most 1,024 characters.
+    pub const ERROR_MESSAGE: &str = "dlq.error.message";
+    pub const ERROR_FINGERPRINT: &str = "dlq.error.fingerprint";
+    pub const ATTEMPTS: &str = "dlq.attempts";
+    /// RFC 3339, like the next.
+    pub const FIRST_FAILED_AT: &str = "dlq.first_failed_at";
+    pub const LAST_FAILED_AT: &str = "dlq.last_failed_at";
+    /// The value was too large to be published: its size. The letter itself has it.
+    pub const VALUE_OMITTED: &str = "dlq.value_omitted";
+}
+
 pub const PROTOBUF: &str = "application/protobuf";
 pub const JSON: &str = "application/json";
 

@@ -18,7 +18,6 @@ package!(commands, "tradewind.commands.v1");
 package!(common, "tradewind.common.v1");
 package!(customers, "tradewind.customers.v1");
 package!(inventory, "tradewind.inventory.v1");
-package!(letters, "tradewind.letters.v1");
 package!(orders, "tradewind.orders.v1");
 package!(outcomes, "tradewind.outcomes.v1");
 package!(payments, "tradewind.payments.v1");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bus::{BusSettings, Producer};
-use contracts::headers::{self, Headers};
+use contracts::headers::{self, Headers, dlq};
 use contracts::topics;
 use fault::Fault;
 use pipeline::OutRecord;
@@ -55,7 +55,7 @@ impl Relay {
         }
         let is_too_large = stored.value.len() > VALUE_BYTES_MAX;
         if is_too_large {
-            out.set("dlq.value_omitted", stored.value.len().to_string());
+            out.set(dlq::VALUE_OMITTED, stored.value.len().to_string());
         }
         out.set(headers::IDEMPOTENCY_KEY, letter.id.to_string());
         OutRecord {
@@ -72,21 +72,21 @@ impl Relay {
 fn described(letter: &Letter) -> [(&'static str, String); 15] {
     let text = |it: &Option<String>| it.clone().unwrap_or_default();
     [
-        ("dlq.schema", "1".to_owned()),
-        ("dlq.id", letter.id.to_string()),
-        ("dlq.group", letter.group.clone()),
-        ("dlq.event_id", letter.event_id.to_string()),
-        ("dlq.aggregate", letter.aggregate.clone()),
-        ("dlq.origin.topic", letter.topic.clone()),
-        ("dlq.origin.partition", letter.partition.to_string()),
-        ("dlq.origin.offset", letter.offset.to_string()),
-        ("dlq.error.class", text(&letter.class)),
-        ("dlq.error.code", text(&letter.code)),
-        ("dlq.error.message", text(&letter.message).chars().take(1024).collect()),
-        ("dlq.error.fingerprint", text(&letter.fingerprint)),
-        ("dlq.attempts", letter.attempts.to_string()),
-        ("dlq.first_failed_at", letter.first_failed_at.to_rfc3339()),
-        ("dlq.last_failed_at", letter.last_failed_at.to_rfc3339()),
+        (dlq::SCHEMA, "1".to_owned()),
+        (dlq::ID, letter.id.to_string()),
+        (dlq::GROUP, letter.group.clone()),
+        (dlq::EVENT_ID, letter.event_id.to_string()),
+        (dlq::AGGREGATE, letter.aggregate.clone()),
+        (dlq::ORIGIN_TOPIC, letter.topic.clone()),
+        (dlq::ORIGIN_PARTITION, letter.partition.to_string()),
+        (dlq::ORIGIN_OFFSET, letter.offset.to_string()),
+        (dlq::ERROR_CLASS, text(&letter.class)),
+        (dlq::ERROR_CODE, text(&letter.code)),
+        (dlq::ERROR_MESSAGE, text(&letter.message).chars().take(1024).collect()),
+        (dlq::ERROR_FINGERPRINT, text(&letter.fingerprint)),
+        (dlq::ATTEMPTS, letter.attempts.to_string()),
+        (dlq::FIRST_FAILED_AT, letter.first_failed_at.to_rfc3339()),
+        (dlq::LAST_FAILED_AT, letter.last_failed_at.to_rfc3339()),
     ]
 }
 
