@@ -5,17 +5,21 @@
 //! do: the sale is `done`, with nothing shipped and nothing invoiced. (Deleting shipment or invoice instead would make
 //! Tryton create them again.) Goods that have left or an invoice that is posted are not taken back; that is a refund.
 //!
+//! Shops often send a cancel as a refund of everything besides. Whichever comes first does the work, and the other finds
+//! nothing to do. An order of which only a part was refunded is refused: its rest is a refund as well.
+//!
 //! Each step is one of those parts; whether it is due is read from the sale, so a cancel resumes wherever it broke off.
 
 use connector::erp::{Findings, Guarantee, Probe, StepCall, StepError};
 use domain::Operation;
 use fault::Fault;
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use crate::Target;
 use crate::error::{Refusal, RpcError};
 use crate::orders::findings;
-use crate::refunds::Part;
+use crate::refunds::{self, Part};
 use crate::steps::Row;
 use crate::wire::{Document, Sale, SaleState};
 
@@ -107,8 +111,14 @@ fn is_due(sale: &Sale, stage: Stage) -> Result<bool, Refusal> {
 impl Target {
     pub(crate) async fn probe_cancel(&self, call: &StepCall<'_>, stage: Stage) -> Result<Probe, Fault> {
         let (_, sale) = self.existing(call, Part::Main).await?;
-        if stage == Stage::Withdraw && sale.state.is_confirmed() && self.has_refunds(&sale).await? {
-            return Err(Refusal::Refunded(sale.id).into());
+        if stage == Stage::Withdraw && sale.state.is_confirmed() {
+            let refunded = self.refunded(&sale).await?;
+            if !sale.total_amount.is_zero() && sale.total_amount + refunded == Decimal::ZERO {
+                return Ok(Probe::Done(refunds::nothing_due("the order was given back in full")));
+            }
+            if !refunded.is_zero() {
+                return Err(Refusal::Refunded(sale.id).into());
+            }
         }
         Ok(if is_due(&sale, stage)? { Probe::Missing } else { Probe::Done(findings(&sale)) })
     }

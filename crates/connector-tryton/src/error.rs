@@ -180,7 +180,7 @@ pub(crate) enum Refusal {
     OnTheirWay(i64),
     #[error("sale {0} is invoiced; book a refund instead")]
     Invoiced(i64),
-    #[error("sale {0} has refunds; a cancel would give the money back twice")]
+    #[error("sale {0} was refunded in part; refund its rest instead of cancelling it")]
     Refunded(i64),
     #[error("the refund gives back {asked} of `{what}`, of which {left} are left")]
     OverRefund { what: String, asked: String, left: String },

@@ -172,7 +172,7 @@ pub(crate) fn is_nothing_due(call: &StepCall<'_>) -> bool {
 
 const NOTHING_DUE: &str = "nothing_due";
 
-fn nothing_due(why: &str) -> Findings {
+pub(crate) fn nothing_due(why: &str) -> Findings {
     Findings::from([(NOTHING_DUE.to_owned(), why.to_owned())])
 }
 
@@ -236,8 +236,9 @@ impl Target {
         Ok(rows.into_iter().filter(|it| it.sale.state != SaleState::Cancelled).collect())
     }
 
-    pub(crate) async fn has_refunds(&self, sold: &Sale) -> Result<bool, Fault> {
-        Ok(!self.refunds(sold.id).await?.is_empty())
+    /// What was given back of a sale: negative.
+    pub(crate) async fn refunded(&self, sold: &Sale) -> Result<Decimal, Fault> {
+        Ok(self.refunds(sold.id).await?.iter().map(|it| it.sale.total_amount).sum())
     }
 
     /// Pieces of each item that were refunded and do not come back.

@@ -132,11 +132,11 @@ impl Erp for Target {
     }
 
     async fn probe(&self, call: &StepCall<'_>) -> Result<Probe, Fault> {
-        if let Some(stage) = cancel::Stage::of(call) {
-            return self.probe_cancel(call, stage).await;
-        }
         if refunds::is_nothing_due(call) {
             return Ok(Probe::Done(Findings::new()));
+        }
+        if let Some(stage) = cancel::Stage::of(call) {
+            return self.probe_cancel(call, stage).await;
         }
         if let Some(stage) = holdback::Stage::of(call) {
             return self.probe_holdback(call, stage).await;
@@ -166,11 +166,11 @@ impl Erp for Target {
     }
 
     async fn perform(&self, call: &StepCall<'_>) -> Result<Findings, StepError> {
-        if let Some(stage) = cancel::Stage::of(call) {
-            return self.perform_cancel(call, stage).await;
-        }
         if refunds::is_nothing_due(call) {
             return Ok(Findings::new());
+        }
+        if let Some(stage) = cancel::Stage::of(call) {
+            return self.perform_cancel(call, stage).await;
         }
         if let Some(stage) = holdback::Stage::of(call) {
             return self.hold_back(call, stage).await;

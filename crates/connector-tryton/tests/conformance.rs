@@ -14,6 +14,8 @@ mod double;
 mod environment;
 #[path = "conformance/faults.rs"]
 mod faults;
+#[path = "conformance/odd.rs"]
+mod odd;
 #[path = "conformance/orders.rs"]
 mod orders;
 #[path = "conformance/real.rs"]
@@ -65,6 +67,7 @@ on_the_double! {
     goods_that_never_left_are_held_back
     a_customer_is_one_party_whatever_the_case
     a_profile_changes_its_party
+    two_creates_at_once_are_one_sale
     a_lost_answer_is_found_out
     stock_shows_its_open_orders
     a_failed_processing_tells_why

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connector::erp::{Findings, Guarantee, Probe, StepCall};
+use connector::erp::{Findings, Guarantee, Probe, StepCall, StepError};
 use domain::refund::Restock;
 use domain::{Address, Customer};
 use fault::Class;
@@ -27,6 +27,7 @@ pub(crate) async fn all(on: &Environment) {
     goods_that_never_left_are_held_back(on).await;
     a_customer_is_one_party_whatever_the_case(on).await;
     a_profile_changes_its_party(on).await;
+    two_creates_at_once_are_one_sale(on).await;
     a_lost_answer_is_found_out(on).await;
     stock_shows_its_open_orders(on).await;
     a_failed_processing_tells_why(on).await;
@@ -185,9 +186,7 @@ pub(crate) async fn goods_that_never_left_are_held_back(on: &Environment) {
     run(&*erp, &orders::place(&order)).await.unwrap();
     on.desk.press("stock.shipment.out", "assign_try", &on.desk.sale(&order.id).await["shipments."][0]["id"]).await;
     let mut refund = orders::refund(&order, 1, Restock::Cancel);
-    let mut second = orders::refund(&order, 1, Restock::Cancel).lines.remove(0);
-    (second.order_line_id, second.sku) = (order.lines[1].id.clone(), "TS-M".to_owned());
-    refund.lines.push(second);
+    refund.lines.push(orders::refund_line(&order, 1, 1, Restock::Cancel));
     let command = orders::book(&refund, &order);
     let found = run(&*erp, &command).await.unwrap();
     all_done(&*erp, &command, &found).await;
@@ -204,6 +203,16 @@ pub(crate) async fn goods_that_never_left_are_held_back(on: &Environment) {
     assert_ne!(sale["shipment_state"], "exception");
     let booked = on.desk.sale(&format!("refund:{}", refund.id)).await;
     assert_eq!((amount(&booked["total_amount"]), booked["shipment_returns."].as_array().unwrap().len()), ("-24.00".to_owned(), 0));
+
+    // The shop cancels the order: it sends a refund of the rest, and the cancel itself.
+    assert_eq!(code(run(&*erp, &orders::cancel(&order)).await), "erp_order_refunded");
+    let mut rest = orders::refund(&order, 2, Restock::Cancel);
+    rest.lines.push(orders::refund_line(&order, 2, 2, Restock::Cancel));
+    rest.adjustments.push(orders::shipping_back(&order));
+    run(&*erp, &orders::book(&rest, &order)).await.unwrap();
+    assert!(run(&*erp, &orders::cancel(&order)).await.unwrap().contains_key("nothing_due"));
+    let sale = on.desk.sale(&order.id).await;
+    assert!(sale["shipments."].as_array().unwrap().iter().all(|it| it["state"] == "cancelled"), "{sale}");
 }
 
 pub(crate) async fn a_customer_is_one_party_whatever_the_case(on: &Environment) {
@@ -252,6 +261,22 @@ pub(crate) async fn a_profile_changes_its_party(on: &Environment) {
     assert_eq!((rows[0]["name"].as_str(), rows[0]["addresses."][0]["city"].as_str()), (Some("Grace Hopper-Murray"), Some("Washington")));
     let emails: Vec<_> = rows[0]["contact_mechanisms."].as_array().unwrap().iter().filter(|it| it["type"] == "email").collect();
     assert_eq!((emails.len(), emails[0]["value"].as_str()), (1, Some(customer.email.as_str())));
+}
+
+/// Two workers, of which each believes that the order is its own.
+pub(crate) async fn two_creates_at_once_are_one_sale(on: &Environment) {
+    let erp = on.erp();
+    let order = Cart::default().order();
+    let command = orders::place_unpaid(&order);
+    let mut findings = Findings::new();
+    for step in erp.steps(&command).unwrap().iter().take_while(|it| it.name != "create") {
+        findings.extend(settle(&*erp, &command, step, &findings).await.map_err(|it| it.fault).unwrap());
+    }
+    let call = StepCall { command: &command, step: "create", idempotency_key: "k", findings: &findings };
+    let (one, other) = tokio::join!(erp.perform(&call), erp.perform(&call));
+    let sale = |found: Result<Findings, StepError>| found.map_err(|it| it.fault).unwrap()["sale"].clone();
+    assert_eq!(sale(one), sale(other));
+    assert_eq!(on.desk.sales(&order.id).await.len(), 1);
 }
 
 /// The client gives up, the server does not: every step's write in turn.

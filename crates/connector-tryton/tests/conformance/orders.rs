@@ -207,11 +207,15 @@ pub(crate) fn sync(customer: &Customer) -> ErpCommand {
 
 /// Pieces of the first line, at the order's price.
 pub(crate) fn refund(order: &Order, quantity: i64, restock: Restock) -> Refund {
-    let line = &order.lines[0];
+    Refund { lines: vec![refund_line(order, 0, quantity, restock)], ..goodwill(order, "0") }
+}
+
+pub(crate) fn refund_line(order: &Order, position: usize, quantity: i64, restock: Restock) -> RefundLine {
+    let line = &order.lines[position];
     let share = Decimal::from(quantity) / line.quantity;
     let off: Decimal = line.discounts.iter().map(|it| it.amount.shop.amount).sum();
-    let lines = vec![RefundLine {
-        id: "refund-line".to_owned(),
+    RefundLine {
+        id: format!("refund-line-{position}"),
         order_line_id: line.id.clone(),
         sku: line.sku.clone(),
         quantity: quantity.into(),
@@ -219,8 +223,19 @@ pub(crate) fn refund(order: &Order, quantity: i64, restock: Restock) -> Refund {
         location_id: String::new(),
         subtotal: euro(cents((line.unit_price.shop.amount * line.quantity - off) * share)),
         tax: euro(cents(line.taxes[0].amount.shop.amount * share)),
-    }];
-    Refund { lines, ..goodwill(order, "0") }
+    }
+}
+
+/// Delivery, with its tax.
+pub(crate) fn shipping_back(order: &Order) -> RefundAdjustment {
+    let line = &order.shipping_lines[0];
+    RefundAdjustment {
+        id: "shipping".to_owned(),
+        kind: RefundAdjustmentKind::Shipping,
+        reason: String::new(),
+        amount: line.price,
+        tax: line.taxes[0].amount,
+    }
 }
 
 pub(crate) fn goodwill(order: &Order, amount: &str) -> Refund {
