@@ -104,6 +104,10 @@ impl BusSettings {
             // Bounds memory; with the default back-off of a second it would fetch once a second.
             .set("queued.max.messages.kbytes", "8192")
             .set("fetch.queue.backoff.ms", "10");
+        if self.fullness.is_some() {
+            // The embedded broker lets a group wait nearly this long whenever a member comes or goes.
+            config.set("session.timeout.ms", "4000").set("heartbeat.interval.ms", "1000");
+        }
         config
     }
 

@@ -109,6 +109,12 @@ impl ConsumerHandle {
         tokio::time::timeout(deadline, closed).await.is_ok()
     }
 
+    /// Whether a partition stands still because its records were deleted before they were read. Stays true until the restart that
+    /// follows a decision.
+    pub fn is_out_of_range(&self) -> bool {
+        self.consumer.read().expect("nobody panics with it").as_ref().is_some_and(|it| it.context().is_out_of_range())
+    }
+
     /// On a thread of its own: closing has been seen to hang when the coordinator is away, and a thread of the runtime's pool
     /// would make the runtime wait for it. A kill must be harmless anyway.
     fn close_behind(&self, done: Option<oneshot::Sender<()>>) {

@@ -1,8 +1,8 @@
 //! librdkafka's in-process cluster, for the demonstration on a machine without a broker.
 //!
 //! Its limits: nothing is kept when the process ends, a partition holds some 5 MB or 100,000 records and then forgets its oldest
-//! (see [`fullness`](crate::fullness)), topics can't be made by an admin client, and an empty fetch always waits as long as the
-//! client allows.
+//! (see [`fullness`](crate::fullness)), topics can't be made by an admin client, an empty fetch always waits as long as the
+//! client allows, and a group starts three seconds after its first member came.
 
 use std::sync::{Arc, mpsc};
 

@@ -34,7 +34,12 @@ pub(crate) fn poll_loop(consumer: &BaseConsumer<Context>, events: &mpsc::Sender<
                 tracing::error!(%error, "the Kafka client can't go on: starting anew");
                 return;
             }
-            Some(Err(error)) => complain(&error, &mut complaint),
+            Some(Err(error)) => {
+                if is_out_of_range(&error) {
+                    consumer.context().note_out_of_range();
+                }
+                complain(&error, &mut complaint);
+            }
         }
     }
 }
@@ -63,14 +68,19 @@ fn complain(error: &KafkaError, last: &mut String) {
         return;
     }
     *last = text;
-    match error.rdkafka_error_code() {
-        Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => tracing::error!(
+    if is_out_of_range(error) {
+        tracing::error!(
             %error,
             "committed offsets are no longer in the topic: records were deleted before they were read; \
              the partition stands still until somebody decides where to go on (docs/runbooks/offset-out-of-range.md)"
-        ),
-        _ => tracing::warn!(%error, "kafka"),
+        );
+    } else {
+        tracing::warn!(%error, "kafka");
     }
+}
+
+fn is_out_of_range(error: &KafkaError) -> bool {
+    matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange))
 }
 
 const POLL_WAIT: Duration = Duration::from_millis(100);

@@ -67,12 +67,9 @@ impl ProduceError {
     fn new(topic: Arc<str>, source: KafkaError) -> Self {
         match source.rdkafka_error_code() {
             Some(RDKafkaErrorCode::QueueFull) => Self::QueueFull,
-            Some(
-                RDKafkaErrorCode::MessageSizeTooLarge
-                | RDKafkaErrorCode::InvalidRecord
-                | RDKafkaErrorCode::InvalidMessage
-                | RDKafkaErrorCode::InvalidTimestamp,
-            ) => Self::Refused { topic, source },
+            Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidRecord | RDKafkaErrorCode::InvalidMessage) => {
+                Self::Refused { topic, source }
+            }
             _ => Self::Unconfirmed { topic, source },
         }
     }

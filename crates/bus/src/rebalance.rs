@@ -22,15 +22,26 @@ pub(crate) struct Context {
     lag: Lag,
     /// The process can't go on with this client: the poll loop ends, and with it the source.
     is_broken: AtomicBool,
+    /// Committed offsets were no longer in the topic.
+    out_of_range: AtomicBool,
 }
 
 impl Context {
     pub(crate) fn new(events: mpsc::Sender<SourceEvent>, group: &str) -> Self {
-        Self { events, lag: Lag::of_group(group), is_broken: AtomicBool::new(false) }
+        Self { events, lag: Lag::of_group(group), is_broken: AtomicBool::new(false), out_of_range: AtomicBool::new(false) }
     }
 
     pub(crate) fn is_broken(&self) -> bool {
         self.is_broken.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_out_of_range(&self) -> bool {
+        self.out_of_range.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_out_of_range(&self) {
+        self.out_of_range.store(true, Ordering::Relaxed);
+        self.lag.count_out_of_range();
     }
 
     fn assigned(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) {

@@ -105,15 +105,33 @@ pub async fn apply(settings: &BusSettings, topics: &[Topic], replication: i32, m
     }
     let broker = Broker::connect(settings)?;
     let wanted = wanted(settings, topics, replication, min_insync);
-    for difference in differences(&broker, &wanted).await? {
-        let Some(topic) = wanted.iter().find(|it| it.name == difference.topic()) else { continue };
+    let found = broker.find(&wanted).await?;
+    for topic in &wanted {
+        let differences = plan::compare(topic, found.get(&topic.name));
+        correct(settings, &broker, topic, differences, &mut report).await?;
+    }
+    broker.wait_until_there(&wanted).await?;
+    Ok(report)
+}
+
+async fn correct(
+    settings: &BusSettings,
+    broker: &Broker,
+    topic: &Wanted,
+    differences: Vec<Difference>,
+    report: &mut Report,
+) -> Result<(), Error> {
+    // In one call: each replaces all settings, and the broker may still show the next one what was there before the last.
+    if differences.iter().any(|it| matches!(it, Difference::Setting { .. })) {
+        broker.set(&topic.name, &topic.settings).await?;
+    }
+    for difference in differences {
         match difference {
             Difference::Missing { topic: name } => {
                 broker.create(topic).await?;
                 report.done.push(Done::Created { topic: name, partitions: topic.partitions });
             }
             Difference::Setting { topic, setting, wanted, found } => {
-                broker.set(&topic, setting, &wanted).await?;
                 report.done.push(Done::Altered { topic, setting, from: found, to: wanted });
             }
             Difference::TooFewPartitions { topic, wanted, found } => match readers::behind(settings, &topic).await? {
@@ -126,8 +144,7 @@ pub async fn apply(settings: &BusSettings, topics: &[Topic], replication: i32, m
             other => report.left.push(other),
         }
     }
-    broker.wait_until_there(&wanted).await?;
-    Ok(report)
+    Ok(())
 }
 
 /// What differs. Changes nothing.
@@ -135,7 +152,10 @@ pub async fn check(settings: &BusSettings, topics: &[Topic], replication: i32, m
     if settings.fullness.is_some() {
         return Ok(Vec::new());
     }
-    differences(&Broker::connect(settings)?, &wanted(settings, topics, replication, min_insync)).await
+    let broker = Broker::connect(settings)?;
+    let wanted = wanted(settings, topics, replication, min_insync);
+    let found = broker.find(&wanted).await?;
+    Ok(wanted.iter().flat_map(|topic| plan::compare(topic, found.get(&topic.name))).collect())
 }
 
 impl Difference {
@@ -152,9 +172,4 @@ impl Difference {
 
 fn wanted(settings: &BusSettings, topics: &[Topic], replication: i32, min_insync: i32) -> Vec<Wanted> {
     topics.iter().map(|topic| Wanted::new(settings.topic(&topic.name), topic, replication, min_insync)).collect()
-}
-
-async fn differences(broker: &Broker, wanted: &[Wanted]) -> Result<Vec<Difference>, Error> {
-    let found = broker.find(wanted).await?;
-    Ok(wanted.iter().flat_map(|topic| plan::compare(topic, found.get(&topic.name))).collect())
 }

@@ -74,7 +74,7 @@ impl Broker {
     }
 
     /// The call replaces all settings of the topic, so what somebody else set goes along.
-    pub(crate) async fn set(&self, topic: &str, setting: &str, value: &str) -> Result<(), Error> {
+    pub(crate) async fn set(&self, topic: &str, wanted: &[(&'static str, String)]) -> Result<(), Error> {
         let name = topic.to_owned();
         let described = self.describe(std::iter::once(&name)).await?;
         let mut settings: BTreeMap<_, _> = described
@@ -83,11 +83,11 @@ impl Broker {
             .filter(|it| it.source == ConfigSource::DynamicTopic)
             .filter_map(|it| Some((it.name, it.value?)))
             .collect();
-        settings.insert(setting.to_owned(), value.to_owned());
+        settings.extend(wanted.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let alter = settings.iter().fold(AlterConfig::new(ResourceSpecifier::Topic(topic)), |alter, (name, value)| alter.set(name, value));
         let altered = self.admin.alter_configs([&alter], &options()).await.map_err(|source| self.unreachable(source))?;
         match altered.into_iter().next() {
-            Some(Err((_, code))) => Err(refused(&format!("{setting}={value} for {topic}"), code)),
+            Some(Err((_, code))) => Err(refused(&format!("the settings of {topic}"), code)),
             _ => Ok(()),
         }
     }

@@ -34,7 +34,9 @@ impl Wanted {
             ("max.message.bytes", topic.message_bytes_max.to_string()),
             ("min.insync.replicas", min_insync.to_string()),
             ("compression.type", "producer".to_owned()),
-            ("message.timestamp.type", "CreateTime".to_owned()),
+            // Retention counts from the record's time. Were that the producer's, a host with a wrong clock would have its records
+            // deleted before anybody read them, or refused.
+            ("message.timestamp.type", "LogAppendTime".to_owned()),
         ];
         Self { name, partitions: topic.partitions, replication, settings }
     }

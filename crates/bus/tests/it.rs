@@ -1,0 +1,12 @@
+//! Against a real Kafka, and against the embedded broker where that is enough.
+
+mod it {
+    mod closing;
+    mod embedded;
+    mod failing;
+    mod group;
+    mod offsets;
+    mod records;
+    mod support;
+    mod topics;
+}

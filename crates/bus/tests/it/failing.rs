@@ -1,0 +1,120 @@
+use std::time::{Duration, Instant};
+
+use bus::{ProduceError, Producer, Publisher, Role};
+use fault::{Class, Classify as _, Fault};
+use pipeline::{Actor as _, Origin, Record};
+
+use super::support::{SOON, Stage};
+
+/// Does not compress.
+fn noise(bytes: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    (0..bytes).map(|_| next()).collect()
+}
+
+#[tokio::test]
+async fn a_record_that_is_too_large_is_refused_for_good_and_its_neighbours_are_not() {
+    let Some(stage) = Stage::with_partitions(1).await else { return };
+    let producer = stage.producer().await;
+    // One is over the client's limit, one only over the topic's.
+    for bytes in [6 << 20, 2 << 20] {
+        let mut large = stage.record("a", "");
+        large.value = noise(bytes).into();
+        let neighbours =
+            (producer.enqueue(&stage.record("b", "before")), producer.enqueue(&large), producer.enqueue(&stage.record("c", "after")));
+        neighbours.0.unwrap().await.unwrap();
+        let refused = match neighbours.1 {
+            Ok(confirmation) => confirmation.await.unwrap_err(),
+            Err(error) => error,
+        };
+        assert!(matches!(refused, ProduceError::Refused { .. }), "{bytes}: {refused:?}");
+        neighbours.2.unwrap().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_the_broker_refuses_for_good_is_a_fault_of_the_record() {
+    let Some(stage) = Stage::with_partitions(1).await else { return };
+    let publisher = Publisher::new(stage.producer().await);
+    let mut large = stage.record("a", "");
+    large.value = noise(2 << 20).into();
+    let input = Record {
+        partition: stage.partition(0),
+        offset: 0,
+        timestamp_ms: 0,
+        key: "a".into(),
+        value: "".into(),
+        headers: Default::default(),
+        origin: Origin::Topic,
+    };
+    let error = publisher.act(&input, vec![stage.record("a", "x"), large]).await.unwrap_err();
+    assert_eq!((error.fault.class, error.fault.code), (Class::Validation, "kafka_record_refused"));
+    publisher.probe().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_door_hears_within_its_budget_that_the_broker_is_away() {
+    let Some(server) = testkit::own::kafka().await else { return };
+    let stage = Stage::on(server.url.clone(), 1).await;
+    let budget = Duration::from_millis(800);
+    let producer = Producer::new(&stage.settings, "door", Role::Door { budget }).unwrap();
+    producer.warm_up(&stage.topic, SOON).await.unwrap();
+    producer.produce(&stage.record("a", "1")).await.unwrap();
+    server.freeze();
+    let begun = Instant::now();
+    let error = producer.produce(&stage.record("a", "2")).await.unwrap_err();
+    assert!(begun.elapsed() < budget + Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(matches!(error, ProduceError::Unconfirmed { .. }), "{error:?}");
+    assert_eq!(Fault::from(error).class, Class::Outage);
+    assert!(producer.probe(Duration::from_millis(300)).await.is_err());
+    // It may have been written all the same, so the same is sent again; readers drop the twin.
+    server.thaw();
+    testkit::eventually(SOON, async || producer.produce(&stage.record("a", "2")).await).await;
+    let mut reader = stage.reader();
+    assert_eq!(reader.record_within(SOON).await.unwrap().value, "1");
+    assert_eq!(reader.record_within(SOON).await.unwrap().value, "2");
+    reader.close().await;
+}
+
+#[tokio::test]
+async fn a_full_queue_says_so_at_once() {
+    let Some(server) = testkit::own::kafka().await else { return };
+    let stage = Stage::on(server.url.clone(), 1).await;
+    let budget = Duration::from_secs(60);
+    let producer = Producer::new(&stage.settings, "door", Role::Door { budget }).unwrap();
+    server.kill().await;
+    let mut large = stage.record("a", "");
+    large.value = noise(1 << 20).into();
+    let confirmations: Vec<_> = (0..64).map_while(|_| producer.enqueue(&large).ok()).collect();
+    assert!((10..=20).contains(&confirmations.len()), "16 MiB: {}", confirmations.len());
+    let error = producer.produce(&large).await.unwrap_err();
+    assert_eq!((error.class(), error.code()), (Class::Outage, "kafka_queue_full"));
+    assert!(!producer.flush(Duration::from_millis(50)).await);
+}
+
+#[tokio::test]
+async fn a_broker_that_dies_and_returns_has_everything_once_and_in_order() {
+    let Some(server) = testkit::own::kafka().await else { return };
+    let stage = Stage::on(server.url.clone(), 1).await;
+    let producer = stage.producer().await;
+    let mut confirmations = Vec::new();
+    for number in 0..300 {
+        confirmations.push(producer.enqueue(&stage.record("a", &number.to_string())).unwrap());
+        if number == 150 {
+            server.kill().await;
+        }
+    }
+    server.start().await;
+    for confirmation in confirmations {
+        confirmation.await.unwrap();
+    }
+    let mut reader = stage.reader();
+    for number in 0..300 {
+        assert_eq!(reader.record_within(SOON).await.unwrap().value, number.to_string());
+    }
+    reader.close().await;
+}

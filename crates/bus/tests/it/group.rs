@@ -1,0 +1,80 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use pipeline::Record;
+
+use super::support::{Reader, SOON, Stage};
+
+/// Reads with all members until `records` are settled; answers what their revocations ask for meanwhile.
+async fn settle(members: &mut [Reader], records: usize, settled: &mut Vec<Record>) {
+    let goal = settled.len() + records;
+    while settled.len() < goal {
+        let read = match members {
+            [one] => one.event().await.map(|it| (0, it)),
+            [one, two] => tokio::select! {
+                record = one.event() => record.map(|it| (0, it)),
+                record = two.event() => record.map(|it| (1, it)),
+            },
+            _ => unreachable!("these tests have two members at most"),
+        };
+        if let Some((member, record)) = read {
+            members[member].settle(&record);
+            settled.push(record);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_member_takes_its_share_and_nothing_is_lost_or_repeated() {
+    let Some(stage) = Stage::with_partitions(4).await else { return };
+    stage.filled(200).await;
+    let mut settled = Vec::new();
+    let mut members = vec![stage.reader()];
+    within(settle(&mut members, 100, &mut settled)).await;
+    members.push(stage.reader());
+    // Both read on; the first gives everything back when the second joins, and takes its share.
+    within(settle(&mut members, 100, &mut settled)).await;
+    within(async {
+        while members.iter().any(|it| it.assigned.len() != 2) {
+            let [one, two] = &mut members[..] else { unreachable!() };
+            let unexpected = tokio::select! { record = one.event() => record, record = two.event() => record };
+            assert!(unexpected.is_none(), "everything was read");
+        }
+    })
+    .await;
+    stage.filled(40).await;
+    within(settle(&mut members, 40, &mut settled)).await;
+
+    let mut offsets: BTreeMap<i32, BTreeSet<i64>> = BTreeMap::new();
+    for record in &settled {
+        assert!(offsets.entry(record.partition.number).or_default().insert(record.offset), "read twice: {record:?}");
+    }
+    for (partition, offsets) in offsets {
+        let end = i64::try_from(offsets.len()).unwrap();
+        assert!(offsets.into_iter().eq(0..end), "partition {partition} has holes");
+        testkit::eventually_eq(SOON, Some(end), async || stage.committed(partition).await).await;
+    }
+    let [one, two]: [Reader; 2] = members.try_into().ok().unwrap();
+    one.close().await;
+    two.close().await;
+}
+
+#[tokio::test]
+async fn a_member_that_leaves_hands_over_at_once() {
+    let Some(stage) = Stage::with_partitions(2).await else { return };
+    stage.filled(20).await;
+    let mut settled = Vec::new();
+    let mut first = vec![stage.reader()];
+    within(settle(&mut first, 20, &mut settled)).await;
+    first.remove(0).close().await;
+    let more = stage.filled(6).await;
+    let mut second = vec![stage.reader()];
+    settled.clear();
+    within(settle(&mut second, 6, &mut settled)).await;
+    let read: BTreeSet<_> = settled.iter().map(|it| (it.partition.number, it.offset)).collect();
+    assert_eq!(read, more.iter().map(|it| (it.partition.number, it.offset)).collect());
+    second.remove(0).close().await;
+}
+
+async fn within<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(SOON, work).await.expect("it takes too long")
+}
