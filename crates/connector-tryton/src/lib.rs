@@ -2,15 +2,12 @@
 //!
 //! # Orders
 //! A sale carries the storefront's order id as its `web_id`, which Tryton keeps unique per web shop, and the number that the
-//! buyer sees as its `reference`. Each operation is a list of [steps]; each step reads what stands in Tryton before it
+//! buyer sees as its `reference`. Each operation is a list of steps (`steps.rs`); each step reads what stands in Tryton before it
 //! believes or repeats anything, so it can be resumed wherever it broke off. Totals are compared to the cent before a sale
-//! becomes a quotation ([cart]).
+//! becomes a quotation (`cart.rs`).
 //!
 //! Steps do what their command says. A `place_order` of an order that was cancelled meanwhile is placed; a `cancel_order` of
 //! an order that was never placed waits for it. Whoever sends commands knows the order's life and avoids both.
-//!
-//! [steps]: crate::steps
-//! [cart]: crate::cart
 
 mod cancel;
 mod cart;
