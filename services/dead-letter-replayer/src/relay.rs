@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bus::{BusSettings, Producer};
-use contracts::headers::{self, Headers, dlq};
+use contracts::headers::{Headers, dlq};
 use contracts::topics;
 use fault::Fault;
 use pipeline::OutRecord;
@@ -57,7 +57,6 @@ impl Relay {
         if is_too_large {
             out.set(dlq::VALUE_OMITTED, stored.value.len().to_string());
         }
-        out.set(headers::IDEMPOTENCY_KEY, letter.id.to_string());
         OutRecord {
             topic: self.bus.topic(topics::DEAD_LETTERS).into(),
             key: stored.key.clone().into(),

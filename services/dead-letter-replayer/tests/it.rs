@@ -1,0 +1,224 @@
+//! The replayer over its gRPC door, with a real PostgreSQL and an embedded broker.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bus::embedded::Embedded;
+use bus::{BusSettings, Consumer};
+use bytes::Bytes;
+use contracts::headers::{self, Headers, dlq};
+use contracts::proto::replay::v1 as wire;
+use contracts::proto::replay::v1::replay_service_client::ReplayServiceClient;
+use contracts::topics::{self, Parking};
+use contracts::wire::{Outcome, OutcomeState, Wire as _};
+use dead_letter_replayer::Settings;
+use dead_letter_replayer::config::{ApiSettings, RelaySettings};
+use domain::{AggregateKey, ConnectionId, Customer, EntityKind, EntityRef, ErpCommand, Operation, OperationKey};
+use fault::{Class, Fault};
+use pipeline::{Origin, Partition, Record, Source as _, SourceEvent};
+use service_kit::{AdminSettings, Life, TelemetrySettings};
+use store::letters::{self, Obligation};
+use store::{Store, StoreSettings};
+use tonic::Code;
+use tonic::transport::Channel;
+use uuid::Uuid;
+
+const GROUP: &str = "erp-adapter-erp-main";
+const DEADLINE: Duration = Duration::from_secs(30);
+
+struct Bench {
+    client: ReplayServiceClient<Channel>,
+    store: Store,
+    bus: BusSettings,
+    life: Life,
+    _broker: Embedded,
+}
+
+async fn start() -> Bench {
+    let target = "erp-main".parse().unwrap();
+    let broker = Embedded::start(topics::table([&target]).into_iter().map(|it| (it.name, it.partitions)).collect()).unwrap();
+    let (bus, store_settings) = (broker.settings(""), StoreSettings::new(testkit::database().await));
+    let listen = ([127, 0, 0, 1], testkit::free_port()).into();
+    let settings = Settings {
+        grace: Duration::from_secs(5),
+        admin: AdminSettings { listen: ([127, 0, 0, 1], 0).into() },
+        telemetry: TelemetrySettings::default(),
+        bus: bus.clone(),
+        store: store_settings.clone(),
+        api: ApiSettings { listen, operators: BTreeMap::new() },
+        relay: RelaySettings {
+            interval: Duration::from_millis(50),
+            account_interval: Duration::from_secs(60),
+            targets: vec!["erp-main".to_owned()],
+        },
+    };
+    let life = Life::default();
+    tokio::spawn({
+        let life = life.clone();
+        async move { dead_letter_replayer::run(settings, life).await.unwrap() }
+    });
+    life.readiness.ready().await;
+    let client = testkit::eventually(DEADLINE, async || ReplayServiceClient::connect(format!("http://{listen}")).await).await;
+    Bench { client, store: Store::open(&store_settings).await.unwrap(), bus, life, _broker: broker }
+}
+
+impl Bench {
+    /// Buries a command, as its adapter does. Returns the letter's id.
+    async fn bury(&self, customer: &str, id: u128) -> String {
+        let record = command(customer, id);
+        let letter = contracts::ids::letter(GROUP, Uuid::from_u128(id));
+        self.store
+            .transaction(move |tx| {
+                Box::pin(async move {
+                    let fault = Fault::new(Class::BusinessRejected, "erp_refused", "the ERP refuses this customer");
+                    letters::bury(tx, GROUP, &Obligation::of(&record), &record, &fault, 2, Parking::Park).await
+                })
+            })
+            .await
+            .unwrap();
+        letter.to_string()
+    }
+
+    /// Everything that was produced to a topic so far, until `count` records are there.
+    async fn produced(&self, topic: &str, count: usize) -> Vec<Record> {
+        let topic = self.bus.topic(topic);
+        let (mut consumer, _handle) = Consumer::start(&self.bus, "reader", &format!("reader-{}", Uuid::new_v4()), &[&topic]).unwrap();
+        let mut records = Vec::new();
+        while records.len() < count {
+            let event = tokio::time::timeout(DEADLINE, consumer.next()).await.expect("the records come in time");
+            match event.expect("the consumer goes on") {
+                SourceEvent::Record(record) => records.push(record),
+                SourceEvent::Revoked { answer, .. } => drop(answer.send(Vec::new())),
+                SourceEvent::Assigned(_) | SourceEvent::Lost(_) => {}
+            }
+        }
+        records
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.life.stop.cancel();
+    }
+}
+
+fn command(customer: &str, id: u128) -> Record {
+    let connection: ConnectionId = "shop-eu".parse().unwrap();
+    let entity = EntityRef::new(connection.clone(), EntityKind::Customer, customer);
+    let aggregate = AggregateKey::customer(&connection, customer);
+    let command = ErpCommand {
+        target: "erp-main".parse().unwrap(),
+        connection,
+        aggregate: aggregate.clone(),
+        operation_key: OperationKey::change(&entity, "sync", 1),
+        sequence: 1,
+        operation: Operation::SyncCustomer {
+            customer: Box::new(Customer { id: customer.to_owned(), email: "ada@example.com".to_owned(), ..Customer::default() }),
+        },
+    };
+    let mut headers = Headers::default();
+    headers.push(headers::CE_ID, Uuid::from_u128(id).to_string());
+    headers.push(headers::CE_TYPE, ErpCommand::NAME);
+    headers.push("binary", Bytes::from_static(b"\xff\x00"));
+    Record {
+        partition: Partition::new("tradewind.commands.erp.erp-main.v1", 2),
+        offset: 41,
+        timestamp_ms: 1_790_000_000_000,
+        key: aggregate.to_string().into(),
+        value: command.encode(),
+        headers,
+        origin: Origin::Topic,
+    }
+}
+
+#[tokio::test]
+async fn a_letter_is_shown_decoded_with_personal_data_only_when_asked_for() {
+    let mut bench = start().await;
+    let id = bench.bury("7", 1).await;
+    let listed = bench.client.list_letters(wire::ListLettersRequest::default()).await.unwrap().into_inner();
+    assert_eq!(listed.letters.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), [&id]);
+    assert_eq!((listed.letters[0].code.as_str(), listed.letters[0].state()), ("erp_refused", wire::LetterState::Dead));
+
+    let meta = bench.client.get_letter(wire::GetLetterRequest { id: id.clone(), with_payload: false }).await.unwrap().into_inner();
+    assert!(meta.decoded_json.contains("\"***\"") && !meta.decoded_json.contains("ada@"), "{}", meta.decoded_json);
+    assert!(meta.value.is_empty());
+    assert_eq!(meta.audit.iter().map(|it| it.verb.as_str()).collect::<Vec<_>>(), ["letter.dead"]);
+    let whole = bench.client.get_letter(wire::GetLetterRequest { id, with_payload: true }).await.unwrap().into_inner();
+    assert!(whole.decoded_json.contains("ada@example.com"));
+    assert_eq!(whole.value, command("7", 1).value);
+    assert!(whole.headers.iter().any(|it| it.name == "binary" && it.value.as_ref() == b"\xff\x00"));
+}
+
+#[tokio::test]
+async fn a_replay_and_a_discard_tell_others_what_became_of_the_command() {
+    let mut bench = start().await;
+    let (first, second) = (bench.bury("7", 1).await, bench.bury("8", 2).await);
+    let replay = wire::ReplayLetterRequest { id: first.clone(), reason: "group added".to_owned(), request_id: "r-1".to_owned() };
+    let replayed = bench.client.replay_letter(replay.clone()).await.unwrap().into_inner().letter.unwrap();
+    assert_eq!(replayed.state(), wire::LetterState::Replaying);
+    let again = bench.client.replay_letter(replay).await.unwrap().into_inner().letter.unwrap();
+    assert_eq!(again.state(), wire::LetterState::Replaying, "the same request changes nothing");
+
+    let discard = wire::DiscardLetterRequest {
+        id: second,
+        reason: "a test".to_owned(),
+        scope: wire::DiscardScope::Chain.into(),
+        request_id: "d-1".to_owned(),
+    };
+    assert_eq!(bench.client.discard_letter(discard).await.unwrap().into_inner().discarded, 1);
+
+    let outcomes: Vec<_> = bench.produced(topics::OUTCOMES, 2).await.iter().map(|it| Outcome::decode(&it.value).unwrap()).collect();
+    let mut said: Vec<_> = outcomes.iter().map(|it| (it.command_id, it.state, it.reason.as_str())).collect();
+    said.sort_by_key(|it| it.0);
+    let expected = [(Uuid::from_u128(1), OutcomeState::Replaying, "group added"), (Uuid::from_u128(2), OutcomeState::Discarded, "a test")];
+    assert_eq!(said, expected);
+}
+
+#[tokio::test]
+async fn every_dead_letter_is_published_with_the_original_record_and_what_went_wrong() {
+    let bench = start().await;
+    let id = bench.bury("7", 1).await;
+    let copy = bench.produced(topics::DEAD_LETTERS, 1).await.remove(0);
+    let original = command("7", 1);
+    assert_eq!((&copy.key, &copy.value), (&original.key, &original.value));
+    for (name, value) in original.headers.iter() {
+        assert_eq!(copy.headers.get(name), Some(value), "{name}");
+    }
+    for (name, value) in [
+        (dlq::ID, id.as_str()),
+        (dlq::GROUP, GROUP),
+        (dlq::ORIGIN_TOPIC, "tradewind.commands.erp.erp-main.v1"),
+        (dlq::ORIGIN_PARTITION, "2"),
+        (dlq::ORIGIN_OFFSET, "41"),
+        (dlq::ERROR_CLASS, "business_rejected"),
+        (dlq::ERROR_CODE, "erp_refused"),
+        (dlq::ATTEMPTS, "2"),
+    ] {
+        assert_eq!(copy.headers.text(name), Some(value), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_can_not_be_done_is_refused_with_what_to_do() {
+    let mut bench = start().await;
+    let id = bench.bury("7", 1).await;
+    let refused = |status: tonic::Status| (status.code(), status.message().to_owned());
+
+    let request = wire::ReplayLetterRequest { id: "x".to_owned(), reason: "r".to_owned(), request_id: String::new() };
+    let (code, message) = refused(bench.client.replay_letter(request).await.unwrap_err());
+    assert_eq!((code, message.contains("no letter's id")), (Code::InvalidArgument, true));
+
+    let request = wire::ReplayLetterRequest { id: Uuid::nil().to_string(), reason: "r".to_owned(), request_id: String::new() };
+    assert_eq!(bench.client.replay_letter(request).await.unwrap_err().code(), Code::NotFound);
+
+    let request = wire::ReplayLetterRequest { id: id.clone(), reason: String::new(), request_id: String::new() };
+    let (code, message) = refused(bench.client.replay_letter(request).await.unwrap_err());
+    assert_eq!((code, message.contains("a reason is needed")), (Code::InvalidArgument, true));
+
+    let request = wire::DiscardLetterRequest { id: id.clone(), reason: "r".to_owned(), scope: 0, request_id: String::new() };
+    let (code, message) = refused(bench.client.discard_letter(request).await.unwrap_err());
+    assert_eq!((code, message.contains("held behind it")), (Code::InvalidArgument, true));
+
+    let request = wire::ListLettersRequest { page_token: "forged".to_owned(), ..Default::default() };
+    assert_eq!(bench.client.list_letters(request).await.unwrap_err().code(), Code::InvalidArgument);
+}
