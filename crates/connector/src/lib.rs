@@ -7,4 +7,4 @@ pub mod erp;
 pub mod platform;
 pub mod storefront;
 
-pub use platform::{ErpConnection, ErpPlatform, PlatformError, Platforms, StorefrontConnection, StorefrontPlatform};
+pub use platform::{ConnectionSettings, ErpConnection, ErpPlatform, PlatformError, Platforms, StorefrontConnection, StorefrontPlatform};

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use domain::{ConnectionId, TargetId};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::erp::{Erp, StockSource};
+use crate::erp::{Erp, OperationGuarantees, StockSource};
 use crate::storefront::{Mapper, ReRead, ShopStock, Webhooks};
 
 /// A connection that can't be opened as its settings say. Found at start, before a service calls itself ready.
@@ -15,6 +16,14 @@ pub enum PlatformError {
     Unknown { name: String, known: String },
     #[error("the settings of `{connection}` are not usable: {what}")]
     Settings { connection: String, what: String },
+}
+
+/// A storefront as settings files name it: its platform, and the platform's own settings.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ConnectionSettings {
+    pub platform: String,
+    #[serde(flatten)]
+    pub settings: serde_json::Map<String, Value>,
 }
 
 /// One storefront, opened.
@@ -47,6 +56,9 @@ pub trait ErpPlatform: Send + Sync + 'static {
     /// As in the settings: `tryton`.
     fn name(&self) -> &'static str;
 
+    /// Every operation with what its steps promise: the printed matrix.
+    fn guarantees(&self) -> Vec<OperationGuarantees>;
+
     /// `settings`: the target's own table of the settings file, without `platform`.
     fn open(&self, id: &TargetId, settings: &Value) -> Result<ErpConnection, PlatformError>;
 }
@@ -69,6 +81,11 @@ impl Platforms {
     pub fn with_erp(mut self, platform: impl ErpPlatform) -> Self {
         self.erps.push(Arc::new(platform));
         self
+    }
+
+    /// By platform.
+    pub fn guarantees(&self) -> Vec<(&'static str, Vec<OperationGuarantees>)> {
+        self.erps.iter().map(|it| (it.name(), it.guarantees())).collect()
     }
 
     pub fn open_storefront(&self, platform: &str, id: &ConnectionId, settings: &Value) -> Result<StorefrontConnection, PlatformError> {

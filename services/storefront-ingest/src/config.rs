@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bus::BusSettings;
+use connector::ConnectionSettings;
 use domain::ConnectionId;
 use serde::{Deserialize, Serialize};
 use service_kit::{AdminSettings, ServiceSettings, TelemetrySettings, Validate};
@@ -49,14 +50,6 @@ pub struct MapperSettings {
     pub reread_interval: Duration,
     #[serde(with = "humantime_serde")]
     pub spool_interval: Duration,
-}
-
-/// A storefront: its platform, and the platform's own settings.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ConnectionSettings {
-    pub platform: String,
-    #[serde(flatten)]
-    pub settings: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Validate for Settings {

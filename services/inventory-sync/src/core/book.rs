@@ -1,0 +1,173 @@
+//! What is known of orders and levels, as far as it is needed: a batch's share of it in the service, all of it in tests.
+//! Each event is noted once, whatever order topics are read in; what is older than what is known changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use contracts::wire::{Outcome, OutcomeState};
+use domain::{AggregateKey, ConnectionId, Decimal, OpenSale, Operation, Order, Sku};
+
+use super::feeds::Source;
+use super::pending::{Confirmed, Line, WebOrder};
+
+/// What an ERP says of a SKU at one of its places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Level {
+    pub sequence: u64,
+    pub on_hand: Decimal,
+    pub reserved: Decimal,
+    pub observed_at: DateTime<Utc>,
+    pub open_sales: Vec<OpenSale>,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Noted {
+    /// It is not newer than what is known.
+    Superseded,
+    /// It has no bearing on stock.
+    Needless(&'static str),
+    Changed(Effect),
+}
+
+/// What an event changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Effect {
+    /// To be reckoned anew.
+    pub skus: BTreeSet<Sku>,
+    /// By how much the shop itself has moved its levels.
+    pub sold: Vec<(ConnectionId, Sku, Decimal)>,
+}
+
+/// A version of an order, as far as it matters here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Takes {
+    pub sequence: u64,
+    /// Per SKU, what is still to be delivered of it or has been.
+    pub quantities: BTreeMap<Sku, Decimal>,
+    /// Lines that name no SKU.
+    pub nameless: u64,
+}
+
+impl Takes {
+    pub fn of(sequence: u64, is_deleted: bool, order: &Order) -> Self {
+        let mut takes = Self { sequence, quantities: BTreeMap::new(), nameless: 0 };
+        let is_over = is_deleted || order.is_cancelled();
+        for line in &order.lines {
+            match Sku::new(line.sku.as_str()) {
+                Ok(sku) if !is_over => *takes.quantities.entry(sku).or_default() += line.current_quantity.max(Decimal::ZERO),
+                Ok(_) => {}
+                Err(_) => takes.nameless += 1,
+            }
+        }
+        takes
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Book {
+    pub orders: BTreeMap<AggregateKey, WebOrder>,
+    pub lines: BTreeMap<(AggregateKey, Sku), Line>,
+    pub levels: BTreeMap<(Sku, Source), Level>,
+    /// What has to be stored.
+    pub touched: Touched,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Touched {
+    pub orders: BTreeSet<AggregateKey>,
+    pub lines: BTreeSet<(AggregateKey, Sku)>,
+    pub levels: BTreeSet<(Sku, Source)>,
+}
+
+impl Book {
+    /// A change of an order.
+    pub fn order(&mut self, key: &AggregateKey, connection: &ConnectionId, takes: &Takes) -> Noted {
+        let order = self.orders.entry(key.clone()).or_insert_with(|| WebOrder::new(connection.clone()));
+        if takes.sequence <= order.sequence {
+            return Noted::Superseded;
+        }
+        let before = std::mem::replace(&mut order.sequence, takes.sequence);
+        self.touched.orders.insert(key.clone());
+        let mut skus: BTreeSet<Sku> = takes.quantities.keys().cloned().collect();
+        skus.extend(self.skus_of(key));
+        let mut effect = Effect::default();
+        for sku in skus {
+            let place = (key.clone(), sku.clone());
+            let line = self.lines.entry(place.clone()).or_default();
+            let is_new = line.history.is_empty();
+            let delta = line.change(before, takes.sequence, takes.quantities.get(&sku).copied().unwrap_or_default());
+            if is_new || !delta.is_zero() {
+                self.touched.lines.insert(place);
+            }
+            if !delta.is_zero() {
+                effect.sold.push((connection.clone(), sku.clone(), delta));
+                effect.skus.insert(sku);
+            }
+        }
+        Noted::Changed(effect)
+    }
+
+    /// The end of a command about an order.
+    pub fn outcome(&mut self, key: &AggregateKey, connection: &ConnectionId, outcome: &Outcome) -> Noted {
+        let [place, confirm, revise, ..] = Operation::NAMES;
+        let (operation, applied) = (outcome.operation.as_str(), outcome.state == OutcomeState::Applied);
+        let confirms = applied && outcome.confirmed && [place, confirm].contains(&operation);
+        let revises = applied && operation == revise;
+        let discards = outcome.state == OutcomeState::Discarded && operation == place;
+        if !confirms && !revises && !discards {
+            return Noted::Needless("not_stock");
+        }
+        let order = self.orders.entry(key.clone()).or_insert_with(|| WebOrder::new(connection.clone()));
+        let before = order.clone();
+        let confirmed = Confirmed { target: outcome.target.clone(), sequence: outcome.sequence, at: outcome.completed_at };
+        match &order.confirmed {
+            _ if discards => order.discarded = true,
+            None if confirms => {
+                order.discarded = false;
+                order.confirmed = Some(confirmed);
+            }
+            Some(known) if revises && known.target == confirmed.target && known.sequence < confirmed.sequence => {
+                let (from, to) = (known.sequence, confirmed.sequence);
+                let at = known.at;
+                let is_more = self.skus_of(key).iter().any(|sku| {
+                    let line = &self.lines[&(key.clone(), sku.clone())];
+                    line.quantity_at(to) > line.quantity_at(from)
+                });
+                // What observations since then have shown stays shown, unless there is more to be shown.
+                let confirmed = if is_more { confirmed } else { Confirmed { at, ..confirmed } };
+                self.orders.get_mut(key).expect("it was just there").confirmed = Some(confirmed);
+            }
+            _ => {}
+        }
+        if self.orders[key] == before {
+            return Noted::Superseded;
+        }
+        self.touched.orders.insert(key.clone());
+        let skus = self.skus_of(key);
+        self.touched.lines.extend(skus.iter().map(|sku| (key.clone(), sku.clone())));
+        Noted::Changed(Effect { skus, sold: Vec::new() })
+    }
+
+    /// An observation. Its place's older ones are overtaken by it, and never come back.
+    pub fn level(&mut self, sku: &Sku, source: &Source, level: Level) -> Noted {
+        let place = (sku.clone(), source.clone());
+        if self.levels.get(&place).is_some_and(|known| level.sequence <= known.sequence) {
+            return Noted::Superseded;
+        }
+        for sale in &level.open_sales {
+            let line = (sale.order.clone(), sku.clone());
+            if self.lines.entry(line.clone()).or_default().list(source, sale.quantity) {
+                self.touched.lines.insert(line);
+            }
+        }
+        self.levels.insert(place.clone(), level);
+        self.touched.levels.insert(place);
+        Noted::Changed(Effect { skus: [sku.clone()].into(), sold: Vec::new() })
+    }
+
+    pub fn skus_of(&self, key: &AggregateKey) -> BTreeSet<Sku> {
+        let from = (key.clone(), Sku::new("\0").expect("it is not empty"));
+        self.lines.range(from..).take_while(|((it, _), _)| it == key).map(|((_, sku), _)| sku.clone()).collect()
+    }
+}

@@ -1,0 +1,116 @@
+//! Web orders that an ERP does not show yet.
+//!
+//! A line counts from the order's first change event. It stops to count at a place of an ERP once an observation of that place
+//! lists the order among its open sales, or began after the ERP had confirmed the order: then it is either in what the
+//! observation calls reserved, or the goods have left what it calls on hand. Being dead or held changes nothing; a cancel, a
+//! refund and a return do, because the shop lowers the order's quantities itself; so does discarding the order's placing.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use domain::{ConnectionId, Decimal, TargetId};
+
+use super::feeds::Source;
+
+/// An ERP's word that it has the order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirmed {
+    pub target: TargetId,
+    /// The version of the order that it has.
+    pub sequence: u64,
+    /// By the ERP's clock, never too early.
+    pub at: DateTime<Utc>,
+}
+
+/// What is known of an order as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebOrder {
+    pub connection: ConnectionId,
+    /// Of the newest version that was seen; 0 = none.
+    pub sequence: u64,
+    /// Its placing was discarded: no ERP will ever show it.
+    pub discarded: bool,
+    pub confirmed: Option<Confirmed>,
+}
+
+impl WebOrder {
+    pub fn new(connection: ConnectionId) -> Self {
+        Self { connection, sequence: 0, discarded: false, confirmed: None }
+    }
+}
+
+/// What an order takes of one SKU.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Line {
+    /// As the shop says now.
+    pub quantity: Decimal,
+    /// Versions of the order that changed the quantity, with the new one; oldest first.
+    pub history: Vec<(u64, Decimal)>,
+    /// Per place, the most that was listed among its open sales. It never shrinks: what is shipped is no open sale any more,
+    /// but the place's stock goes on to show it.
+    pub listed: BTreeMap<String, Decimal>,
+}
+
+/// How much of a line counts as pending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Amounts {
+    /// Where nothing is known that is newer than the order.
+    pub unlisted: Decimal,
+    /// Where an observation began after the confirm, and in all places of other ERPs than the one that confirmed it.
+    pub unconfirmed: Decimal,
+}
+
+impl Line {
+    /// Notes a version's quantity. Returns by how much it differs from the one before.
+    pub(super) fn change(&mut self, before: u64, sequence: u64, quantity: Decimal) -> Decimal {
+        let delta = quantity - self.quantity;
+        if self.history.is_empty() && before > 0 {
+            // Added by an edit: earlier versions had none of it.
+            self.history.push((before, Decimal::ZERO));
+        }
+        if !delta.is_zero() || self.history.is_empty() {
+            self.history.push((sequence, quantity));
+            self.quantity = quantity;
+        }
+        delta
+    }
+
+    /// Returns whether that is more than was known.
+    pub(super) fn list(&mut self, source: &Source, quantity: Decimal) -> bool {
+        let known = self.listed.entry(source.to_string()).or_default();
+        let is_more = quantity > *known;
+        *known = quantity.max(*known);
+        is_more
+    }
+
+    /// As of a version of the order. Of versions before the first that we saw we only know what came next.
+    pub(super) fn quantity_at(&self, sequence: u64) -> Decimal {
+        let entry = self.history.iter().rfind(|(it, _)| *it <= sequence).or(self.history.first());
+        entry.map_or(Decimal::ZERO, |(_, quantity)| *quantity)
+    }
+
+    /// What counts of it, given what is known of its order.
+    pub fn amounts(&self, order: &WebOrder) -> Amounts {
+        if order.discarded {
+            return Amounts { unlisted: Decimal::ZERO, unconfirmed: Decimal::ZERO };
+        }
+        let listed: Decimal = self.listed.values().sum();
+        let shown = order.confirmed.as_ref().map_or(listed, |it| listed.max(self.quantity_at(it.sequence)));
+        Amounts { unlisted: (self.quantity - listed).max(Decimal::ZERO), unconfirmed: (self.quantity - shown).max(Decimal::ZERO) }
+    }
+}
+
+/// Lines of one SKU that share everything which decides where they count, summed up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    pub connection: ConnectionId,
+    pub confirmed: Option<(TargetId, DateTime<Utc>)>,
+    pub amounts: Amounts,
+}
+
+impl Group {
+    /// Whether an observation of a place that began then knows of the confirm, or has nothing to do with it.
+    pub(super) fn is_settled_at(&self, source: &Source, observed_at: DateTime<Utc>) -> bool {
+        self.confirmed.as_ref().is_some_and(|(target, at)| *target != source.target || observed_at > *at)
+    }
+}
