@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::act::{Act, Op, Report};
 use crate::claims::Claims;
 use crate::clock::TargetClock;
+use crate::metrics::Metrics;
 use crate::outcome::Outcomes;
 
 use turn::{Reading, Work};
@@ -57,6 +58,7 @@ pub struct EffectLedger {
     context: Arc<Context>,
     signals: Arc<Signals>,
     drainer: Drainer,
+    metrics: Metrics,
 }
 
 impl EffectLedger {
@@ -69,8 +71,9 @@ impl EffectLedger {
         signals: Arc<Signals>,
     ) -> Self {
         let drainer = Drainer::new(store.clone(), &outcomes.group);
+        let metrics = Metrics::new(outcomes.target.as_str());
         let context = Context { outcomes, settings, me: Uuid::new_v4(), claims: Arc::default(), clock };
-        Self { store, erp, context: Arc::new(context), signals, drainer }
+        Self { store, erp, context: Arc::new(context), signals, drainer, metrics }
     }
 
     /// To be shared with the actor.
@@ -138,12 +141,14 @@ impl Ledger for EffectLedger {
         let done = self.store.transaction(move |tx| Box::pin(work.run(tx))).await.map_err(commit_error)?;
         self.note_claims(&batch, &ops, &done.nexts);
         self.drainer.forget_settled(&batch, &done.nexts);
-        if done.applied {
+        if !done.applied.is_empty() {
             self.signals.applied.notify_one();
         }
-        if done.died {
+        if !done.died.is_empty() {
             self.signals.outbox.notify_one();
         }
+        done.applied.iter().for_each(|operation| self.metrics.applied(operation));
+        done.died.iter().for_each(|operation| self.metrics.died(operation));
         Ok(done.nexts)
     }
 

@@ -1,9 +1,12 @@
-//! The effect ledger under the pipeline's engine, against a real PostgreSQL and an ERP that loses answers.
+//! The adapter against a real PostgreSQL, an ERP that loses answers, and (the whole of it) a real Kafka.
 
 mod it {
+    mod capture;
     mod death;
     mod effects;
     mod erp;
     mod letters;
     mod rig;
+    mod service;
+    mod stock;
 }

@@ -49,10 +49,10 @@ pub async fn known(tx: &mut Tx, target: &str, kind: &str, ids: &[&str]) -> Resul
     Ok(known)
 }
 
-/// Stores what is said now. False: somebody else captured one of them meanwhile, and this transaction must not be committed.
-pub async fn write(tx: &mut Tx, target: &str, kind: &str, captured: &[(&str, &Captured)]) -> Result<bool, Error> {
+/// Stores what is said now: each with the sequence after the one before, or none at all.
+pub async fn write(tx: &mut Tx, target: &str, kind: &str, captured: &[(&str, &Captured)]) -> Result<(), Error> {
     if captured.is_empty() {
-        return Ok(true);
+        return Ok(());
     }
     let sql = "insert into effects.captured as c (target, kind, id, seq, hash, body, observed_at)
                select $1, $2, i.* from unnest($3::text[], $4::bigint[], $5::bytea[], $6::bytea[], $7::timestamptz[]) as i (id, seq, hash, body, observed_at)
@@ -69,5 +69,9 @@ pub async fn write(tx: &mut Tx, target: &str, kind: &str, captured: &[(&str, &Ca
         .bind(captured.iter().map(|it| it.1.observed_at).collect::<Vec<_>>())
         .execute(tx)
         .await?;
-    Ok(written.rows_affected() == captured.len() as u64)
+    if written.rows_affected() == captured.len() as u64 {
+        Ok(())
+    } else {
+        Err(Error::corrupt("captures", "another process captured the same entities at the same time"))
+    }
 }

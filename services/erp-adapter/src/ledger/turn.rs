@@ -33,8 +33,9 @@ pub(crate) enum Reading {
 /// What the transaction did.
 pub(crate) struct Done {
     pub(crate) nexts: Vec<Next<Act>>,
-    pub(crate) applied: bool,
-    pub(crate) died: bool,
+    /// By operation.
+    pub(crate) applied: Vec<&'static str>,
+    pub(crate) died: Vec<&'static str>,
 }
 
 /// Somebody else, or another delivery, is at it.
@@ -55,7 +56,7 @@ pub(crate) struct Work {
     /// Operations whose own state changed.
     ended: BTreeSet<String>,
     applied: Vec<(usize, OutRecord)>,
-    died: bool,
+    died: Vec<&'static str>,
 }
 
 /// What an operation can do now.
@@ -80,7 +81,7 @@ impl Work {
             changed: BTreeSet::new(),
             ended: BTreeSet::new(),
             applied: Vec::new(),
-            died: false,
+            died: Vec::new(),
         }
     }
 
@@ -93,8 +94,9 @@ impl Work {
         open.extend(self.each(|turn| matches!(turn, Turn::Acted(Report::Step(_)))));
         self.advance(tx, open).await?;
         self.write(tx).await?;
+        let applied = self.applied.iter().filter_map(|(index, _)| self.op(*index)).map(|it| it.command.operation.name()).collect();
         let nexts = self.nexts.into_iter().map(|it| it.expect("every turn is one of those above")).collect();
-        Ok(Done { nexts, applied: !self.applied.is_empty(), died: self.died })
+        Ok(Done { nexts, applied, died: self.died })
     }
 
     fn each(&self, is_one: impl Fn(&Turn<Report>) -> bool) -> Vec<usize> {
@@ -285,7 +287,7 @@ impl Work {
             let command_id = self.obligations[index].id;
             let outcome = entry.span.in_scope(|| self.context.outcomes.dead(&entry.record, command_id, command.as_ref(), fault, deaths));
             outbox::insert_captured(tx, self.target(), &[outcome]).await?;
-            self.died = true;
+            self.died.push(command.map_or("unreadable", |it| it.operation.name()));
             self.nexts[index] = Some(Next::Done);
         }
         Ok(())

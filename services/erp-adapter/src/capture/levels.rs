@@ -1,0 +1,99 @@
+//! Stock levels against what was last said of them.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, SecondsFormat};
+use contracts::ids;
+use contracts::wire::{Change, ChangeKind, Changed, Entity, Wire as _, changed_paths, entity_hash};
+use domain::{ConnectionId, EntityKind, StockLevel, TargetId};
+use pipeline::OutRecord;
+use pipeline::outgoing::Event;
+use store::effects::captures::{self, Captured};
+use store::{Error, Tx, outbox};
+use tracing::Span;
+use uuid::Uuid;
+
+/// A level as it is compared and sent.
+struct Seen {
+    level: StockLevel,
+    /// Without the time of the observation: looking again is no change.
+    body: Vec<u8>,
+    hash: Vec<u8>,
+}
+
+/// Stores the events of those that are news; returns how many.
+pub(super) async fn store(tx: &mut Tx, target: &TargetId, topic: &str, levels: Vec<StockLevel>, span: &Span) -> Result<usize, Error> {
+    let seen = latest(levels);
+    if seen.is_empty() {
+        return Ok(0);
+    }
+    let kind = EntityKind::Stock.as_str();
+    let ids: Vec<_> = seen.keys().map(String::as_str).collect();
+    let known = captures::known(tx, target.as_str(), kind, &ids).await?;
+    let news: Vec<_> = seen.iter().filter_map(|(id, seen)| Some((id.as_str(), seen, next(seen, known.get(id))?))).collect();
+    let records: Vec<_> = news.iter().map(|(id, seen, now)| span.in_scope(|| record(target, topic, seen, now, known.get(*id)))).collect();
+    let rows: Vec<_> = news.iter().map(|(id, _, now)| (*id, now)).collect();
+    captures::write(tx, target.as_str(), kind, &rows).await?;
+    outbox::insert_captured(tx, target.as_str(), &records).await?;
+    Ok(news.len())
+}
+
+/// One per place and SKU, the latest observation, in canonical form.
+fn latest(levels: Vec<StockLevel>) -> BTreeMap<String, Seen> {
+    let mut latest: BTreeMap<String, StockLevel> = BTreeMap::new();
+    for mut level in levels {
+        level.open_sales.sort_by(|a, b| a.order.cmp(&b.order).then(a.quantity.cmp(&b.quantity)));
+        let id = format!("{}/{}", level.location, level.sku);
+        if latest.get(&id).is_none_or(|it| it.observed_at <= level.observed_at) {
+            latest.insert(id, level);
+        }
+    }
+    let seen = |level: StockLevel| {
+        let body = StockLevel { observed_at: DateTime::UNIX_EPOCH, ..level.clone() }.encode();
+        Seen { level, hash: entity_hash(&body).to_vec(), body: body.to_vec() }
+    };
+    latest.into_iter().map(|(id, level)| (id, seen(level))).collect()
+}
+
+/// What is said now; `None` where it is no news, or older than what was said.
+fn next(seen: &Seen, known: Option<&Captured>) -> Option<Captured> {
+    let is_news = known.is_none_or(|it| it.hash != seen.hash && it.observed_at <= seen.level.observed_at);
+    is_news.then(|| Captured {
+        sequence: known.map_or(1, |it| it.sequence + 1),
+        hash: seen.hash.clone(),
+        body: seen.body.clone(),
+        observed_at: seen.level.observed_at,
+    })
+}
+
+fn record(target: &TargetId, topic: &str, seen: &Seen, now: &Captured, before: Option<&Captured>) -> (Uuid, OutRecord) {
+    let source: ConnectionId = target.as_str().parse().expect("targets and connections are named alike");
+    let entity = Entity::Stock(Box::new(seen.level.clone()));
+    let (subject, key) = (entity.subject(&source), entity.aggregate(&source));
+    let observed_at = seen.level.observed_at;
+    let changed = Changed {
+        change: Change {
+            kind: if before.is_some() { ChangeKind::Updated } else { ChangeKind::Created },
+            sequence: now.sequence,
+            source: target.to_string(),
+            source_version: observed_at.to_rfc3339_opts(SecondsFormat::Micros, true),
+            source_time: Some(observed_at),
+            channel: String::new(),
+            changed_paths: before.map(|it| changed_paths(EntityKind::Stock, &it.body, &now.body)).unwrap_or_default(),
+        },
+        entity,
+    };
+    let id = ids::change(&subject, now.sequence);
+    let event = Event {
+        topic,
+        id,
+        key: key.as_str(),
+        type_name: changed.type_name(),
+        source: target.as_str(),
+        subject: &subject.to_string(),
+        sequence: Some(now.sequence),
+        idempotency_key: None,
+        value: changed.encode(),
+    };
+    (id, event.into_record())
+}

@@ -1,0 +1,76 @@
+//! Produces what is in the outbox: captures and the outcomes of letters. One process per target does it, in order.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fault::Fault;
+use pipeline::{OutRecord, Position};
+use store::{Store, outbox};
+
+use crate::ledger::Signals;
+use crate::metrics::Metrics;
+
+/// Brings records out, in this order.
+#[async_trait]
+pub trait Publish: Send + Sync + 'static {
+    /// Positions in the order of the records. After an error any of them may be out; the same ones are brought out again.
+    async fn publish(&self, records: &[OutRecord]) -> Result<Vec<Position>, Fault>;
+}
+
+#[async_trait]
+impl Publish for bus::Publisher {
+    async fn publish(&self, records: &[OutRecord]) -> Result<Vec<Position>, Fault> {
+        Ok(bus::Publisher::publish(self, records).await?)
+    }
+}
+
+pub struct Relay<P> {
+    pub store: Store,
+    pub target: String,
+    /// Under which the outputs are noted.
+    pub group: String,
+    pub publisher: P,
+    pub metrics: Metrics,
+}
+
+impl<P: Publish> Relay<P> {
+    /// Never ends by itself. Dropped at any point, it leaves what is not marked to be produced again.
+    pub async fn run(&self, signals: &Signals) {
+        let mut wait = RETRY_FIRST;
+        loop {
+            match self.once().await {
+                Ok(0) => {
+                    let notified = signals.outbox.notified();
+                    // A notice of another process never arrives here.
+                    tokio::time::timeout(POLL, notified).await.ok();
+                }
+                Ok(_) => wait = RETRY_FIRST,
+                Err(fault) => {
+                    tracing::warn!(erp = self.target, error = %fault, ?wait, "the outbox can't be brought out, trying again");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(RETRY_CAP);
+                }
+            }
+        }
+    }
+
+    /// Returns how many went out.
+    pub async fn once(&self) -> Result<usize, Fault> {
+        let pending = outbox::pending_captured(&self.store, &self.target, BATCH).await?;
+        self.metrics.outbox(pending.len());
+        if pending.is_empty() {
+            return Ok(0);
+        }
+        let records: Vec<_> = pending.iter().map(|it| it.record.clone()).collect();
+        let positions = self.publisher.publish(&records).await?;
+        let produced: Vec<_> = pending.iter().map(|it| it.id).zip(positions).collect();
+        let (group, count) = (self.group.clone(), produced.len());
+        self.store.transaction(move |tx| Box::pin(async move { outbox::mark_captured(tx, &group, &produced).await })).await?;
+        Ok(count)
+    }
+}
+
+const BATCH: i64 = 256;
+const POLL: Duration = Duration::from_secs(1);
+const RETRY_FIRST: Duration = Duration::from_millis(200);
+const RETRY_CAP: Duration = Duration::from_secs(10);
