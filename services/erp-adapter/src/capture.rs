@@ -19,7 +19,6 @@ use telemetry::spans;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::clock::TargetClock;
 use crate::ledger::Signals;
 use crate::metrics::Metrics;
 
@@ -37,7 +36,6 @@ pub struct Capture {
     /// The inventory topic's full name.
     pub topic: String,
     pub settings: CaptureSettings,
-    pub clock: Arc<TargetClock>,
     pub metrics: Metrics,
 }
 
@@ -54,8 +52,6 @@ const CHANGES: &str = "stock";
 const COMPARISON: &str = "stock_comparison";
 /// Levels of one page of the comparison.
 const PAGE: usize = 200;
-/// The target's clock is asked for this often.
-const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
 const BACKOFF_CAP: Duration = Duration::from_secs(30);
 /// After an operation the target needs a moment, and others end in the same one.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -64,10 +60,9 @@ impl Capture {
     /// Never ends by itself. It can be dropped at any point.
     pub async fn run(&self, signals: &Signals) {
         let mut failures = 0;
-        let mut clock_due = Instant::now();
         let mut last_good = Instant::now();
         loop {
-            let turn = self.turn(&mut clock_due).instrument(spans::job("capture stock"));
+            let turn = self.turn().instrument(spans::job("capture stock"));
             let wait = match turn.await {
                 Ok(captured) => {
                     if failures > 0 {
@@ -104,19 +99,8 @@ impl Capture {
     }
 
     /// What changed since the last turn, and a page of the full comparison if it is due. Returns how many levels were news.
-    async fn turn(&self, clock_due: &mut Instant) -> Result<usize, Fault> {
-        if Instant::now() >= *clock_due {
-            self.learn_clock().await?;
-            *clock_due = Instant::now() + CLOCK_INTERVAL;
-        }
+    async fn turn(&self) -> Result<usize, Fault> {
         Ok(self.changes().await? + self.compare().await?)
-    }
-
-    async fn learn_clock(&self) -> Result<(), Fault> {
-        let asked = Utc::now();
-        let told = self.source.now().await?;
-        self.clock.learn(asked, told, Utc::now());
-        Ok(())
     }
 
     pub async fn changes(&self) -> Result<usize, Fault> {

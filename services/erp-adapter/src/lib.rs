@@ -156,12 +156,12 @@ impl Target {
                 interval: self.settings.stock_interval,
                 comparison_interval: self.settings.stock_comparison_interval,
             },
-            clock,
             metrics,
         };
         let stop = life.stop.clone();
         tasks.spawn("capture", async move {
-            stop.run_until_cancelled(sole::run(&capture, &relay, &signals)).await;
+            let work = async { tokio::join!(clock.keep(&*capture.source), sole::run(&capture, &relay, &signals)) };
+            stop.run_until_cancelled(work).await;
             anyhow::Ok(())
         });
         Ok(handle)

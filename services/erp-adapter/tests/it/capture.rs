@@ -81,7 +81,6 @@ impl Rig {
             source: Arc::clone(&self.stock) as _,
             topic: "inventory".to_owned(),
             settings: CaptureSettings { interval, comparison_interval: Duration::from_secs(3600) },
-            clock: Arc::default(),
             metrics: Metrics::new(TARGET),
         }
     }
