@@ -34,10 +34,8 @@ fn offences(metadata: &Value) -> Vec<String> {
 #[test]
 fn dependencies_point_strictly_down() {
     let cargo = std::env::var("CARGO").expect("cargo sets its own path");
-    let output = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
-        .output()
-        .expect("cargo metadata runs");
+    let output =
+        Command::new(cargo).args(["metadata", "--format-version", "1", "--no-deps", "--offline"]).output().expect("cargo metadata runs");
     assert!(output.status.success(), "cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
     assert_eq!(offences(&metadata), Vec::<String>::new());
@@ -45,9 +43,7 @@ fn dependencies_point_strictly_down() {
 
 #[test]
 fn an_arrow_that_points_up_or_sideways_is_found() {
-    let package = |name: &str, layer: i64, dependency: &str, kind: Option<&str>| {
-        json!({"name": name, "metadata": {"layer": layer}, "dependencies": [{"name": dependency, "kind": kind}]})
-    };
+    let package = |name: &str, layer: i64, dependency: &str, kind: Option<&str>| json!({"name": name, "metadata": {"layer": layer}, "dependencies": [{"name": dependency, "kind": kind}]});
     let metadata = json!({"packages": [
         package("high", 2, "low", None),
         package("low", 1, "high", None),
