@@ -23,6 +23,28 @@ async fn settle(members: &mut [Reader], records: usize, settled: &mut Vec<Record
     }
 }
 
+/// Goes on until both members have their half. Everything was read before.
+async fn share(members: &mut [Reader]) {
+    while members.iter().any(|it| it.assigned.len() != 2) {
+        let [one, two] = members else { unreachable!("two members share") };
+        let unexpected = tokio::select! { record = one.event() => record, record = two.event() => record };
+        assert!(unexpected.is_none(), "everything was read");
+    }
+}
+
+/// Every offset from the first to the last, once; and committed.
+async fn assert_settled_once(stage: &Stage, settled: &[Record]) {
+    let mut offsets: BTreeMap<i32, BTreeSet<i64>> = BTreeMap::new();
+    for record in settled {
+        assert!(offsets.entry(record.partition.number).or_default().insert(record.offset), "read twice: {record:?}");
+    }
+    for (partition, offsets) in offsets {
+        let end = i64::try_from(offsets.len()).unwrap();
+        assert!(offsets.into_iter().eq(0..end), "partition {partition} has holes");
+        testkit::eventually_eq(SOON, Some(end), async || stage.committed(partition).await).await;
+    }
+}
+
 #[tokio::test]
 async fn a_second_member_takes_its_share_and_nothing_is_lost_or_repeated() {
     let Some(stage) = Stage::with_partitions(4).await else { return };
@@ -33,29 +55,34 @@ async fn a_second_member_takes_its_share_and_nothing_is_lost_or_repeated() {
     members.push(stage.reader());
     // Both read on; the first gives everything back when the second joins, and takes its share.
     within(settle(&mut members, 100, &mut settled)).await;
-    within(async {
-        while members.iter().any(|it| it.assigned.len() != 2) {
-            let [one, two] = &mut members[..] else { unreachable!() };
-            let unexpected = tokio::select! { record = one.event() => record, record = two.event() => record };
-            assert!(unexpected.is_none(), "everything was read");
-        }
-    })
-    .await;
+    within(share(&mut members)).await;
     stage.filled(40).await;
     within(settle(&mut members, 40, &mut settled)).await;
 
-    let mut offsets: BTreeMap<i32, BTreeSet<i64>> = BTreeMap::new();
-    for record in &settled {
-        assert!(offsets.entry(record.partition.number).or_default().insert(record.offset), "read twice: {record:?}");
-    }
-    for (partition, offsets) in offsets {
-        let end = i64::try_from(offsets.len()).unwrap();
-        assert!(offsets.into_iter().eq(0..end), "partition {partition} has holes");
-        testkit::eventually_eq(SOON, Some(end), async || stage.committed(partition).await).await;
-    }
+    assert_settled_once(&stage, &settled).await;
     let [one, two]: [Reader; 2] = members.try_into().ok().unwrap();
     one.close().await;
     two.close().await;
+}
+
+#[tokio::test]
+async fn members_come_and_go_while_records_flow() {
+    let Some(stage) = Stage::with_partitions(4).await else { return };
+    let mut settled = Vec::new();
+    let mut members = vec![stage.reader()];
+    for _ in 0..5 {
+        stage.filled(40).await;
+        within(settle(&mut members, 20, &mut settled)).await;
+        members.push(stage.reader());
+        within(settle(&mut members, 20, &mut settled)).await;
+        within(share(&mut members)).await;
+        stage.filled(10).await;
+        within(settle(&mut members, 10, &mut settled)).await;
+        // The older one leaves.
+        members.remove(0).close().await;
+    }
+    assert_settled_once(&stage, &settled).await;
+    members.remove(0).close().await;
 }
 
 #[tokio::test]
