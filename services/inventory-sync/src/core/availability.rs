@@ -1,8 +1,7 @@
 //! What may be sold at a place: on hand − reserved − pending − buffer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
 use domain::{Availability, Decimal, Sku};
 
 use super::book::Level;
@@ -40,12 +39,14 @@ fn pending(feeds: &Feeds, group: &Group, known: &BTreeMap<&Source, &Level>) -> D
     }
 }
 
-/// Whether the lines of a group will never count again, anywhere: the ERP has them whole, and wherever they may be taken from
-/// has been looked at since.
+/// Whether the lines of a group will never count again, anywhere: the ERP has them whole, and wherever it may take them from has
+/// been looked at since. (A place that never had the SKU is no such place.)
 pub fn is_over(feeds: &Feeds, group: &Group, levels: &BTreeMap<Source, Level>) -> bool {
-    let observed: BTreeSet<(&Source, DateTime<Utc>)> =
-        feeds.draws_from(&group.connection).filter_map(|it| Some((it, levels.get(it)?.observed_at))).collect();
-    group.confirmed.is_some()
-        && group.amounts.unconfirmed.is_zero()
-        && observed.iter().all(|(source, observed_at)| group.is_settled_at(source, *observed_at))
+    let Some((target, _)) = group.confirmed.as_ref().filter(|_| group.amounts.unconfirmed.is_zero()) else { return false };
+    let mut its = feeds.draws_from(&group.connection).filter(|it| it.target == *target).peekable();
+    if its.peek().is_none() {
+        return true;
+    }
+    let mut looks = its.filter_map(|it| Some((it, levels.get(it)?.observed_at))).peekable();
+    looks.peek().is_some() && looks.all(|(source, observed_at)| group.is_settled_at(source, observed_at))
 }

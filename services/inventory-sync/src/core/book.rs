@@ -64,11 +64,37 @@ impl Takes {
     }
 }
 
+/// What an outcome means for stock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bearing {
+    /// The ERP counts the order from here on.
+    Confirms,
+    /// It counts another version of it.
+    Revises,
+    /// It never will.
+    Discards,
+}
+
+fn bearing_of(outcome: &Outcome) -> Option<Bearing> {
+    let [place, confirm, revise, ..] = Operation::NAMES;
+    match (outcome.state, outcome.operation.as_str()) {
+        (OutcomeState::Applied, it) if outcome.confirmed && (it == place || it == confirm) => Some(Bearing::Confirms),
+        (OutcomeState::Applied, it) if it == revise => Some(Bearing::Revises),
+        (OutcomeState::Discarded, it) if it == place => Some(Bearing::Discards),
+        _ => None,
+    }
+}
+
+/// Whether an outcome has any bearing on stock.
+pub fn concerns_stock(outcome: &Outcome) -> bool {
+    bearing_of(outcome).is_some()
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct Book {
     pub orders: BTreeMap<AggregateKey, WebOrder>,
     pub lines: BTreeMap<(AggregateKey, Sku), Line>,
-    pub levels: BTreeMap<(Sku, Source), Level>,
+    pub levels: BTreeMap<Sku, BTreeMap<Source, Level>>,
     /// What has to be stored.
     pub touched: Touched,
 }
@@ -110,24 +136,17 @@ impl Book {
 
     /// The end of a command about an order.
     pub fn outcome(&mut self, key: &AggregateKey, connection: &ConnectionId, outcome: &Outcome) -> Noted {
-        let [place, confirm, revise, ..] = Operation::NAMES;
-        let (operation, applied) = (outcome.operation.as_str(), outcome.state == OutcomeState::Applied);
-        let confirms = applied && outcome.confirmed && [place, confirm].contains(&operation);
-        let revises = applied && operation == revise;
-        let discards = outcome.state == OutcomeState::Discarded && operation == place;
-        if !confirms && !revises && !discards {
-            return Noted::Needless("not_stock");
-        }
+        let Some(bearing) = bearing_of(outcome) else { return Noted::Needless("not_stock") };
         let order = self.orders.entry(key.clone()).or_insert_with(|| WebOrder::new(connection.clone()));
         let before = order.clone();
         let confirmed = Confirmed { target: outcome.target.clone(), sequence: outcome.sequence, at: outcome.completed_at };
         match &order.confirmed {
-            _ if discards => order.discarded = true,
-            None if confirms => {
+            _ if bearing == Bearing::Discards => order.discarded = true,
+            None if bearing == Bearing::Confirms => {
                 order.discarded = false;
                 order.confirmed = Some(confirmed);
             }
-            Some(known) if revises && known.target == confirmed.target && known.sequence < confirmed.sequence => {
+            Some(known) if bearing == Bearing::Revises && known.target == confirmed.target && known.sequence < confirmed.sequence => {
                 let (from, to) = (known.sequence, confirmed.sequence);
                 let at = known.at;
                 let is_more = self.skus_of(key).iter().any(|sku| {
@@ -151,8 +170,8 @@ impl Book {
 
     /// An observation. Its place's older ones are overtaken by it, and never come back.
     pub fn level(&mut self, sku: &Sku, source: &Source, level: Level) -> Noted {
-        let place = (sku.clone(), source.clone());
-        if self.levels.get(&place).is_some_and(|known| level.sequence <= known.sequence) {
+        let known = self.levels.entry(sku.clone()).or_default();
+        if known.get(source).is_some_and(|known| level.sequence <= known.sequence) {
             return Noted::Superseded;
         }
         for sale in &level.open_sales {
@@ -161,8 +180,8 @@ impl Book {
                 self.touched.lines.insert(line);
             }
         }
-        self.levels.insert(place.clone(), level);
-        self.touched.levels.insert(place);
+        known.insert(source.clone(), level);
+        self.touched.levels.insert((sku.clone(), source.clone()));
         Noted::Changed(Effect { skus: [sku.clone()].into(), sold: Vec::new() })
     }
 

@@ -79,8 +79,7 @@ pub(super) fn level(sequence: u64, on_hand: i64, reserved: i64, seconds: i64, li
 
 /// Everything that is known, reckoned the way the service does it with its tables.
 pub(super) fn reckoned(book: &Book, feeds: &Feeds, place: &Place) -> Option<Availability> {
-    let levels: BTreeMap<Source, Level> =
-        book.levels.iter().filter(|((sku, _), _)| *sku == mug()).map(|((_, source), level)| (source.clone(), level.clone())).collect();
+    let levels = book.levels.get(&mug()).cloned().unwrap_or_default();
     let groups: Vec<Group> = book
         .lines
         .iter()

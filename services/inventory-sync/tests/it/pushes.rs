@@ -1,0 +1,280 @@
+use std::time::Duration;
+
+use fault::Class;
+use inventory_sync::config::StockSettings;
+use inventory_sync::shell::pusher::PushError;
+use testkit::eventually_eq;
+use tokio_util::sync::CancellationToken;
+
+use super::fake_shop::{FakeShop, Script};
+use super::group::{Group, stock_settings};
+use super::world::*;
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// Rounds until nothing is due.
+async fn push_all(group: &Group, shop: &std::sync::Arc<FakeShop>) {
+    let pusher = group.pusher(shop);
+    while pusher.round().await.unwrap() {}
+}
+
+/// Ten mugs in the ERP, and the shop shows them.
+async fn shown() -> (Group, std::sync::Arc<FakeShop>) {
+    shown_with(stock_settings()).await
+}
+
+async fn shown_with(settings: StockSettings) -> (Group, std::sync::Arc<FakeShop>) {
+    let (group, shop) = (Group::with(settings).await, FakeShop::showing(3));
+    group.settle(&observed(1, 10, 0, &[])).await;
+    push_all(&group, &shop).await;
+    assert_eq!((shop.mugs(), group.dirty().await), (10, 0));
+    (group, shop)
+}
+
+#[tokio::test]
+async fn a_first_push_looks_before_it_sets_and_the_next_need_not() {
+    let (group, shop) = shown().await;
+    assert_eq!(shop.pushed(), [[(3, 10)]]);
+    assert_eq!(shop.state().pushes[0][0].idempotency_key, "7/1/1");
+    assert_eq!(group.text("select item from stock.item").await, "7");
+    group.settle(&observed(2, 12, 0, &[])).await;
+    push_all(&group, &shop).await;
+    assert_eq!(shop.pushed()[1..], [[(10, 12)]]);
+    let state = shop.state();
+    assert_eq!((state.looks, state.lookups), (1, 1));
+}
+
+#[tokio::test]
+async fn a_burst_is_one_push_of_the_latest() {
+    let (group, shop) = shown().await;
+    for sequence in 2..40 {
+        group.settle(&observed(sequence, i64::try_from(sequence).unwrap(), 0, &[])).await;
+    }
+    push_all(&group, &shop).await;
+    assert_eq!(shop.pushed()[1..], [[(10, 39)]]);
+}
+
+#[tokio::test]
+async fn an_order_that_the_shop_has_taken_off_already_is_not_taken_off_twice() {
+    let (group, shop) = shown().await;
+    shop.sell(3);
+    group.settle(&ordered("1", 1, 3)).await;
+    push_all(&group, &shop).await;
+    assert_eq!(shop.mugs(), 7);
+    assert_eq!(shop.pushed()[1..], [[(7, 7)]], "the shop lowered it itself, and was believed to");
+    shop.sell(-3);
+    group.settle(&cancelled("1", 2)).await;
+    push_all(&group, &shop).await;
+    assert_eq!((shop.mugs(), shop.state().looks), (10, 1));
+}
+
+#[tokio::test]
+async fn an_order_and_a_delivery_that_cancel_out_are_pushed_all_the_same() {
+    let (group, shop) = shown().await;
+    shop.sell(2);
+    let batch = [observed(2, 12, 0, &[]), ordered("1", 1, 2)].map(|it| (it, pipeline::Turn::Arrived));
+    group.commit(batch.into()).await;
+    assert_eq!(group.available().await, 10);
+    push_all(&group, &shop).await;
+    assert_eq!(shop.mugs(), 10);
+}
+
+#[tokio::test]
+async fn a_level_that_an_unknown_order_has_lowered_waits_for_that_order() {
+    let (group, shop) = shown().await;
+    shop.sell(3);
+    group.settle(&observed(2, 20, 0, &[])).await;
+    push_all(&group, &shop).await;
+    assert_eq!((shop.mugs(), group.dirty().await), (7, 1), "seventeen would be right, twenty would sell three twice");
+    group.settle(&ordered("1", 1, 3)).await;
+    push_all(&group, &shop).await;
+    assert_eq!((shop.mugs(), group.dirty().await), (17, 0));
+}
+
+#[tokio::test]
+async fn a_level_that_nothing_explains_is_replaced_after_the_wait() {
+    let (group, shop) = shown_with(StockSettings { drift_wait: Duration::from_millis(300), ..stock_settings() }).await;
+    shop.sell(3);
+    group.settle(&observed(2, 20, 0, &[])).await;
+    push_all(&group, &shop).await;
+    assert_eq!(shop.mugs(), 7);
+    assert_eq!(group.count("select count(*) from stock.desired where drift_since is not null and due_at > now()").await, 1);
+    eventually_eq(SOON, 20, async || {
+        push_all(&group, &shop).await;
+        shop.mugs()
+    })
+    .await;
+    assert_eq!(group.count("select count(*) from stock.desired where drift_since is null").await, 1);
+}
+
+#[tokio::test]
+async fn a_level_that_somebody_has_raised_is_replaced_at_once() {
+    let (group, shop) = shown().await;
+    shop.sell(-5);
+    group.settle(&observed(2, 9, 0, &[])).await;
+    push_all(&group, &shop).await;
+    assert_eq!(shop.mugs(), 9, "no order makes a level rise");
+}
+
+#[tokio::test]
+async fn a_busy_shop_is_obeyed_and_nothing_is_lost() {
+    let (group, shop) = shown().await;
+    let wait = Duration::from_secs(7);
+    shop.next_push(Script::Fail(Class::RateLimited, Some(wait)));
+    group.settle(&observed(2, 12, 0, &[])).await;
+    let Err(PushError::Shop(fault)) = group.pusher(&shop).round().await else { panic!("it was told to wait") };
+    assert_eq!(fault.retry_after, Some(wait));
+    assert_eq!(group.dirty().await, 1);
+    push_all(&group, &shop).await;
+    assert_eq!((shop.mugs(), shop.state().looks), (12, 1), "what was throttled was certainly not set: no need to look");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_pauses_and_the_latest_is_pushed_when_it_is_over() {
+    let (group, shop) = shown().await;
+    (0..3).for_each(|_| shop.next_push(Script::Fail(Class::Outage, None)));
+    group.settle(&observed(2, 9, 0, &[])).await;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(group.pusher(&shop).run(stop.clone()));
+    eventually_eq(SOON, true, async || shop.state().pushes.len() > 1).await;
+    group.settle(&observed(3, 8, 0, &[])).await;
+    eventually_eq(SOON, (8, 0), async || (shop.mugs(), group.dirty().await)).await;
+    stop.cancel();
+    running.await.unwrap();
+}
+
+/// The task dies between the shop's act and our note of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_after_the_push_is_found_out_and_nothing_is_pushed_twice() {
+    let (group, shop) = shown().await;
+    shop.next_push(Script::SetThenHang);
+    group.settle(&observed(2, 12, 0, &[])).await;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(group.pusher(&shop).run(stop.clone()));
+    eventually_eq(SOON, 12, async || shop.mugs()).await;
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    assert_eq!(group.dirty().await, 1);
+    shop.sell(2);
+    group.settle(&ordered("1", 1, 2)).await;
+    push_all(&group, &shop).await;
+    assert_eq!((shop.mugs(), group.dirty().await), (10, 0));
+}
+
+/// It dies before the shop has done anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_before_the_push_forgets_nothing() {
+    let (group, shop) = shown().await;
+    group.settle(&observed(2, 9, 0, &[])).await;
+    // What a pusher notes before it sends.
+    group.execute("update stock.desired set sent = 9, sent_taken = 0, sent_given = 0").await;
+    push_all(&group, &shop).await;
+    assert_eq!((shop.mugs(), group.dirty().await), (9, 0));
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_is_found_in_the_shop() {
+    let (group, shop) = shown().await;
+    shop.next_push(Script::SetThenFail);
+    group.settle(&observed(2, 12, 0, &[])).await;
+    assert!(matches!(group.pusher(&shop).round().await, Err(PushError::Shop(_))));
+    push_all(&group, &shop).await;
+    assert_eq!((shop.mugs(), group.dirty().await, shop.state().pushes.len()), (12, 0, 2));
+}
+
+#[tokio::test]
+async fn what_became_dirty_while_it_was_pushed_stays_dirty() {
+    let (group, shop) = shown().await;
+    group.settle(&observed(2, 12, 0, &[])).await;
+    shop.next_push(Script::SetThenFail);
+    assert!(group.pusher(&shop).round().await.is_err());
+    group.settle(&observed(3, 14, 0, &[])).await;
+    push_all(&group, &shop).await;
+    assert_eq!((shop.mugs(), group.dirty().await), (14, 0));
+}
+
+#[tokio::test]
+async fn a_sku_that_is_not_one_item_is_an_error_and_not_a_guess() {
+    let settings = StockSettings { problem_retry: Duration::from_millis(1), ..stock_settings() };
+    let (group, shop) = (Group::with(settings).await, FakeShop::showing(3));
+    shop.stock("TWIN", "8", 1);
+    shop.stock("TWIN", "9", 1);
+    for (sku, record) in [("MUG", 1), ("TWIN", 1), ("GHOST", 1)] {
+        group.settle(&level_record(record, level_of(sku, 10, 0, 0, &[]))).await;
+    }
+    group.pusher(&shop).round().await.unwrap();
+    let problems = "select string_agg(concat(sku, ' ', problem), ', ' order by sku) from stock.desired where problem is not null";
+    assert_eq!(group.text(problems).await, "GHOST unknown_sku, TWIN ambiguous_sku");
+    assert_eq!((shop.mugs(), group.dirty().await), (10, 2), "others are not kept waiting");
+
+    shop.stock("GHOST", "11", 0);
+    shop.state().items.get_mut("TWIN").unwrap().pop();
+    eventually_eq(SOON, 0, async || {
+        push_all(&group, &shop).await;
+        group.dirty().await
+    })
+    .await;
+    assert_eq!(shop.state().levels[&("11".to_owned(), "1".to_owned())], 10, "once the catalogue is in order they follow");
+}
+
+#[tokio::test]
+async fn what_is_not_stocked_is_an_error_until_it_is_stocked() {
+    let settings = StockSettings { problem_retry: Duration::from_millis(1), ..stock_settings() };
+    let (group, shop) = (Group::with(settings).await, FakeShop::showing(3));
+    shop.state().levels.clear();
+    group.settle(&observed(1, 10, 0, &[])).await;
+    group.pusher(&shop).round().await.unwrap();
+    assert_eq!(group.text("select problem from stock.desired").await, "not_stocked");
+    shop.state().levels.insert(("7".to_owned(), "1".to_owned()), 0);
+    eventually_eq(SOON, 10, async || {
+        push_all(&group, &shop).await;
+        shop.mugs()
+    })
+    .await;
+    assert_eq!(group.count("select count(*) from stock.desired where problem is null").await, 1);
+}
+
+#[tokio::test]
+async fn one_level_that_makes_the_shop_refuse_all_is_found_and_the_others_pass() {
+    let (group, shop) = (Group::new().await, FakeShop::showing(3));
+    for n in 0..20 {
+        let sku = format!("S{n}");
+        shop.stock(&sku, &format!("1{n}"), 0);
+        group.settle(&level_record(1, level_of(&sku, 10, 0, 0, &[]))).await;
+    }
+    shop.state().poison = Some("113".to_owned());
+    push_all(&group, &shop).await;
+    assert_eq!(group.dirty().await, 1);
+    let problem = "select concat_ws(' ', sku, problem, problem_detail) from stock.desired where problem is not null";
+    assert_eq!(group.text(problem).await, "S13 refused scripted_refusal: one of them");
+}
+
+#[tokio::test]
+async fn a_sku_that_moved_to_another_item_is_pushed_there() {
+    let (group, shop) = shown().await;
+    shop.state().items.insert("MUG".to_owned(), vec!["70".to_owned()]);
+    shop.state().levels.insert(("70".to_owned(), "1".to_owned()), 55);
+    group.settle(&observed(2, 11, 0, &[])).await;
+    group.execute("update stock.item set resolved_at = now() - interval '2 days'").await;
+    push_all(&group, &shop).await;
+    assert_eq!((shop.mugs(), shop.state().levels[&("70".to_owned(), "1".to_owned())]), (10, 11));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_processes_one_pushes() {
+    let (group, shop) = shown().await;
+    let stop = CancellationToken::new();
+    let pushers = [tokio::spawn(group.pusher(&shop).run(stop.clone())), tokio::spawn(group.pusher(&shop).run(stop.clone()))];
+    for sequence in 2..20 {
+        group.settle(&observed(sequence, 10 + i64::try_from(sequence).unwrap(), 0, &[])).await;
+    }
+    eventually_eq(SOON, (29, 0), async || (shop.mugs(), group.dirty().await)).await;
+    let keys: Vec<_> = shop.state().pushes.iter().flatten().map(|it| it.idempotency_key.clone()).collect();
+    let mut once = keys.clone();
+    once.dedup();
+    assert_eq!(keys, once, "no push is made by both");
+    stop.cancel();
+    for pusher in pushers {
+        pusher.await.unwrap();
+    }
+}
