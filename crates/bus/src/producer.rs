@@ -80,6 +80,7 @@ impl ProduceError {
 pub struct Producer {
     inner: FutureProducer<Logged>,
     brokers: Arc<str>,
+    patience: Duration,
     fullness: Option<Arc<Fullness>>,
 }
 
@@ -95,7 +96,7 @@ impl Producer {
             .set("queue.buffering.max.kbytes", queue_kbytes)
             .set("message.timeout.ms", patience.as_millis().to_string());
         let inner = config.create_with_context(Logged).map_err(Error::Client)?;
-        Ok(Self { inner, brokers: Arc::from(settings.brokers.as_str()), fullness: settings.fullness.clone() })
+        Ok(Self { inner, brokers: Arc::from(settings.brokers.as_str()), patience, fullness: settings.fullness.clone() })
     }
 
     /// Fetches metadata before the first record: an idempotent producer that produces at once acks its first record half a
@@ -116,9 +117,14 @@ impl Producer {
         fetched.map_err(|source| Error::Unreachable { brokers: self.brokers.to_string(), source })
     }
 
-    /// Returns when the broker has confirmed the record.
+    /// Returns when the broker has confirmed the record, or when the role's patience is over: the client itself looks only once
+    /// a second which of its records are too old.
     pub async fn produce(&self, record: &OutRecord) -> Result<Position, ProduceError> {
-        self.enqueue(record)?.await
+        let confirmation = self.enqueue(record)?;
+        tokio::time::timeout(self.patience, confirmation).await.unwrap_or_else(|_| {
+            let source = KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut);
+            Err(ProduceError::Unconfirmed { topic: record.topic.clone(), source })
+        })
     }
 
     /// Queues the record at once, so that records go out in the order of these calls; the future is its confirmation. Dropping

@@ -2,8 +2,8 @@
 //!
 //! The scripts start a server once per folder and answer with its address from then on. Every test process holds a shared lock on
 //! `.users` for as long as it lives. A watcher, started beside it, waits until the run (our parent process: cargo) has ended and
-//! nobody holds the lock; then it stops the servers and removes their folders. So neither a killed test nor a second run at the
-//! same time leaves a server behind or loses one.
+//! nobody holds the lock; then, unless another run goes on, it stops the servers and removes their folders. So neither a killed
+//! test nor a second run at the same time leaves a server behind or loses one.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::process::parent_id;
