@@ -63,15 +63,39 @@ impl Validate for Settings {
         if self.connections.is_empty() {
             problems.push("connections: none is configured; add a table [connections.<name>] with its platform".to_owned());
         }
-        if self.door.kafka_budget.is_zero() || self.door.spool_budget.is_zero() {
-            problems.push("door: kafka_budget and spool_budget must be above zero, or nothing can be kept".to_owned());
-        }
-        if self.door.body_bytes_max > 4 << 20 {
-            problems.push("door.body_bytes_max: at most 4194304, the raw topic takes no larger records".to_owned());
+        problems.extend(self.door.problems());
+        if self.mapper.reread_interval.is_zero() || self.mapper.spool_interval.is_zero() {
+            problems.push("mapper: reread_interval and spool_interval must be above zero".to_owned());
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 }
+
+impl DoorSettings {
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.kafka_budget.is_zero() || self.spool_budget.is_zero() {
+            problems.push("door: kafka_budget and spool_budget must be above zero, or nothing can be kept".to_owned());
+        }
+        if self.kafka_budget + self.spool_budget > BUDGETS_MAX {
+            problems.push(format!("door: kafka_budget and spool_budget are more than {BUDGETS_MAX:?} together: senders give 5s in all"));
+        }
+        if self.body_bytes_max == 0 || self.body_bytes_max > BODY_BYTES_MAX {
+            problems.push(format!("door.body_bytes_max: 1 to {BODY_BYTES_MAX}, the raw topic takes no larger records"));
+        }
+        if self.spool_bytes_max < BODY_BYTES_MAX as u64 {
+            problems.push(format!("door.spool_bytes_max: at least {BODY_BYTES_MAX}, the largest body"));
+        }
+        if self.connections_max == 0 {
+            problems.push("door.connections_max: at least 1, or nobody gets in".to_owned());
+        }
+        problems
+    }
+}
+
+/// Shopify gives five seconds from its connect to our answer.
+const BUDGETS_MAX: Duration = Duration::from_secs(4);
+const BODY_BYTES_MAX: usize = 4 << 20;
 
 impl ServiceSettings for Settings {
     fn telemetry(&self) -> &TelemetrySettings {
@@ -84,5 +108,38 @@ impl ServiceSettings for Settings {
 
     fn grace(&self) -> Duration {
         self.grace
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use service_kit::settings::load_from;
+
+    use super::*;
+
+    /// The defaults with a shop, changed.
+    fn problems(change: impl FnOnce(&mut Settings)) -> Vec<String> {
+        let variables = [("TRADEWIND__CONNECTIONS__SHOP__PLATFORM", "shopify")];
+        let mut settings = load_from::<Settings, _, _>(crate::DEFAULTS, None, "TRADEWIND", variables).unwrap().settings;
+        change(&mut settings);
+        settings.validate().err().unwrap_or_default()
+    }
+
+    #[test]
+    fn the_defaults_need_a_connection_and_nothing_else() {
+        assert_eq!(problems(|_| ()), [""; 0]);
+        let said = problems(|it| it.connections.clear());
+        assert!(said[0].starts_with("connections: none is configured"), "{said:?}");
+    }
+
+    #[test]
+    fn what_could_keep_nothing_is_refused() {
+        let said = |change: fn(&mut DoorSettings)| problems(|it| change(&mut it.door)).concat();
+        assert!(said(|it| it.kafka_budget = Duration::ZERO).contains("above zero"));
+        assert!(said(|it| it.spool_budget = Duration::from_secs(3)).contains("more than 4s together"));
+        assert!(said(|it| it.body_bytes_max = (4 << 20) + 1).contains("1 to 4194304"));
+        assert!(said(|it| it.spool_bytes_max = 1000).contains("the largest body"));
+        assert!(said(|it| it.connections_max = 0).contains("nobody gets in"));
+        assert!(problems(|it| it.mapper.spool_interval = Duration::ZERO)[0].contains("spool_interval"));
     }
 }

@@ -1,5 +1,6 @@
-//! What needs no world: raw records, the version guard, where deliveries go while Kafka is away.
+//! What needs no world: raw records, the version guard, where deliveries go while Kafka is away and how much of them fits.
 
 pub mod failover;
+pub mod gauge;
 pub mod guard;
 pub mod raw;

@@ -13,7 +13,6 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use bus::{Consumer, Producer, Publisher, Role};
 use connector::{Platforms, StorefrontConnection};
 use contracts::topics::{self, Parking, groups};
@@ -28,11 +27,14 @@ use tokio::net::TcpListener;
 pub use config::Settings;
 
 use crate::core::failover::Failover;
+use crate::core::gauge::Gauge;
 use crate::metrics::Metrics;
 use shell::door::{self, Door};
+use shell::durable::Durable;
 use shell::mapper::Mapper;
+use shell::oversize::Oversize;
 use shell::reread::ReReads;
-use shell::spool::{Drain, Gauge};
+use shell::spool::Drain;
 
 pub const DEFAULTS: &str = include_str!("../storefront-ingest.default.toml");
 
@@ -48,22 +50,24 @@ pub fn info() -> ServiceInfo {
 
 type Connections = HashMap<String, (ConnectionId, StorefrontConnection)>;
 
-/// Runs until `life.stop`. The door opens before the database is there: Kafka alone is enough to keep a delivery.
+/// Runs until `life.stop`. The door opens before the database is there: Kafka alone is enough to keep a delivery, and so is the
+/// database alone.
 pub async fn run(settings: Settings, platforms: Platforms, life: Life) -> anyhow::Result<Ended> {
     let connections = open_connections(&settings, &platforms)?;
-    let store = Store::open_lazily(&settings.store).context("the settings of the store")?;
+    let store = Store::open_lazily(&settings.store).map_err(Startup::settings("the settings of the store"))?;
     let (failover, spooled) = (Arc::new(Failover::default()), Arc::new(Gauge::default()));
     let instance = uuid::Uuid::new_v4().to_string();
     let raw_topic = settings.bus.topic(topics::RAW);
+    let metrics = Metrics::default();
 
-    let kafka = life.readiness.latch("kafka");
+    let latch = life.readiness.latch("durable acks");
     let door_producer = Producer::new(&settings.bus, "door", Role::Door { budget: settings.door.kafka_budget })?;
     let relay = Producer::new(&settings.bus, "mapper", Role::Relay)?;
     let listen = settings.door.listen;
     let listener = TcpListener::bind(listen).await.map_err(Startup::refused(format!("the door's address {listen} can't be opened")))?;
 
     let mut tasks = Tasks::new(life.stop.clone());
-    let door = Arc::new(Door {
+    let door = Door {
         connections: connections.clone(),
         producer: door_producer.clone(),
         store: store.clone(),
@@ -72,17 +76,28 @@ pub async fn run(settings: Settings, platforms: Platforms, life: Life) -> anyhow
         instance: instance.clone(),
         raw_topic: raw_topic.clone(),
         settings: settings.door.clone(),
-        metrics: Metrics::default(),
-    });
+        metrics: metrics.clone(),
+        oversize: Oversize::default(),
+    };
     // An idempotent producer that knows no broker yet would ack its first record half a second late.
-    if let Err(error) = door_producer.warm_up(&raw_topic, Duration::from_secs(2)).await {
+    if let Err(error) = door_producer.warm_up(&raw_topic, WARM_UP).await {
         tracing::warn!(%error, "Kafka is not there yet, deliveries go to the spool");
         failover.kafka_failed();
     }
-    kafka.release();
-    let stop = life.stop.clone();
-    let limits = limits(&settings);
-    tasks.spawn("door", async move { anyhow::Ok(http_kit::serve(listener, door::router(door), limits, stop).await) });
+    let (stop, limits) = (life.stop.clone(), limits(&settings));
+    tasks.spawn("door", async move { anyhow::Ok(http_kit::serve(listener, door::router(Arc::new(door)), limits, stop).await) });
+
+    let durable = Durable {
+        latch,
+        store: store.clone(),
+        producer: door_producer.clone(),
+        failover: Arc::clone(&failover),
+        spooled: Arc::clone(&spooled),
+        spool_bytes_max: settings.door.spool_bytes_max,
+        spool_budget: settings.door.spool_budget,
+        raw_topic: raw_topic.clone(),
+    };
+    tasks.spawn("readiness", until_stopped(durable.run(life.stop.clone())));
 
     let drain = Drain {
         store: store.clone(),
@@ -93,11 +108,7 @@ pub async fn run(settings: Settings, platforms: Platforms, life: Life) -> anyhow
         group: groups::MAPPER.to_owned(),
         interval: settings.mapper.spool_interval,
     };
-    let stop = life.stop.clone();
-    tasks.spawn("spool drain", async move {
-        drain.run(stop).await;
-        anyhow::Ok(())
-    });
+    tasks.spawn("spool drain", until_stopped(drain.run(life.stop.clone())));
 
     let rereads = ReReads {
         store: store.clone(),
@@ -105,12 +116,9 @@ pub async fn run(settings: Settings, platforms: Platforms, life: Life) -> anyhow
         connections: connections.values().map(|(id, it)| (id.clone(), Arc::clone(&it.reread))).collect(),
         raw_topic: raw_topic.clone(),
         interval: settings.mapper.reread_interval,
+        metrics,
     };
-    let stop = life.stop.clone();
-    tasks.spawn("re-reads", async move {
-        rereads.run(stop).await;
-        anyhow::Ok(())
-    });
+    tasks.spawn("re-reads", until_stopped(rereads.run(life.stop.clone())));
 
     let mapper = Mapper {
         connections: connections.values().map(|(id, it)| (id.clone(), Arc::clone(&it.mapper))).collect(),
@@ -132,9 +140,16 @@ pub async fn run(settings: Settings, platforms: Platforms, life: Life) -> anyhow
     });
 
     let ended = tasks.run(settings.grace).await?;
-    door_producer.flush(Duration::from_secs(2)).await;
-    store.close().await;
+    // A statement that hangs in the database must not keep the process: what it was to store is not acked, or stored already.
+    if tokio::time::timeout(CLOSE, store.close()).await.is_err() {
+        tracing::warn!("the database did not answer the goodbye");
+    }
     Ok(ended)
+}
+
+async fn until_stopped(work: impl Future<Output = ()>) -> anyhow::Result<()> {
+    work.await;
+    Ok(())
 }
 
 fn open_connections(settings: &Settings, platforms: &Platforms) -> anyhow::Result<Connections> {
@@ -154,5 +169,6 @@ fn limits(settings: &Settings) -> Limits {
     Limits { connections: settings.door.connections_max, connections_per_ip: per_ip, drain: settings.grace / 2, ..Limits::default() }
 }
 
-/// Leaving the group; a kill must be harmless, so a deadline is free.
-const CLOSE: Duration = Duration::from_secs(4);
+const WARM_UP: Duration = Duration::from_secs(2);
+/// Leaving the group, and the database; a kill must be harmless, so a deadline is free.
+const CLOSE: Duration = Duration::from_secs(2);

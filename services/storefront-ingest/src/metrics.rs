@@ -1,4 +1,4 @@
-//! What the door counts. Labels are closed sets: connections of the settings, outcomes.
+//! What the door and the re-reads count. Labels are closed sets: connections of the settings, outcomes.
 
 use opentelemetry::metrics::Counter;
 use opentelemetry::{KeyValue, global};
@@ -7,6 +7,7 @@ use opentelemetry::{KeyValue, global};
 pub struct Metrics {
     deliveries: Counter<u64>,
     spooled: Counter<u64>,
+    rereads: Counter<u64>,
 }
 
 impl Default for Metrics {
@@ -15,6 +16,7 @@ impl Default for Metrics {
         Self {
             deliveries: meter.u64_counter("tradewind_door_deliveries").with_description("Deliveries by connection and outcome").build(),
             spooled: meter.u64_counter("tradewind_door_spooled").with_description("Deliveries acked from the spool").build(),
+            rereads: meter.u64_counter("tradewind_rereads").with_description("Re-reads at the source by outcome").build(),
         }
     }
 }
@@ -26,5 +28,9 @@ impl Metrics {
 
     pub(crate) fn spooled(&self) {
         self.spooled.add(1, &[]);
+    }
+
+    pub(crate) fn reread(&self, outcome: &'static str) {
+        self.rereads.add(1, &[KeyValue::new("outcome", outcome)]);
     }
 }

@@ -1,7 +1,9 @@
-//! What touches the world: the door, the spool's drain, the mapper's tables, re-reads.
+//! What touches the world: the door, the spool's drain, readiness, the mapper's tables, re-reads.
 
 pub mod door;
+pub mod durable;
 pub mod entities;
 pub mod mapper;
+pub mod oversize;
 pub mod reread;
 pub mod spool;

@@ -5,14 +5,32 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use connector::storefront::{Delivery, DeliveryFacts};
 use contracts::headers::{self, Headers};
 use contracts::ids;
-use domain::{ConnectionId, EntityRef};
+use domain::{AggregateKey, ConnectionId, EntityKind, EntityRef};
 use fault::{Class, Fault};
 use pipeline::{OutRecord, Record};
-use sha2::{Digest as _, Sha256};
+use serde::{Deserialize, Serialize};
 
-/// `ce_type` of raw records.
-pub const TYPE: &str = "tradewind.raw.v1.Delivery";
+/// `ce_type` of a delivery.
+pub const DELIVERY: &str = "tradewind.raw.v1.Delivery";
+/// `ce_type` of our own note that a source has an entity no more.
+pub const GONE: &str = "tradewind.raw.v1.Gone";
+/// Stands where a delivery has its platform's topic.
+const GONE_TOPIC: &str = "tradewind/gone";
 const API_VERSION: &str = "tw-api-version";
+
+/// What a raw record says.
+#[derive(Debug)]
+pub enum Raw {
+    Delivery(Delivery),
+    Gone { entity: EntityRef, read_at: DateTime<Utc> },
+}
+
+/// The body of [`Raw::Gone`]; the connection is in its header.
+#[derive(Serialize, Deserialize)]
+struct Gone {
+    kind: String,
+    id: String,
+}
 
 /// A delivery as it came through the door. Made inside its span, it carries the trace.
 pub fn of_webhook(topic: &str, connection: &ConnectionId, facts: &DeliveryFacts, body: Bytes, received_at: DateTime<Utc>) -> OutRecord {
@@ -26,13 +44,34 @@ pub fn of_webhook(topic: &str, connection: &ConnectionId, facts: &DeliveryFacts,
     record
 }
 
-/// An entity that we read again. The same answer twice is the same delivery.
-pub fn of_reread(topic: &str, entity: &EntityRef, key: &str, source_topic: &str, body: Bytes, read_at: DateTime<Utc>) -> OutRecord {
-    let hash: String = Sha256::digest(&body).iter().map(|it| format!("{it:02x}")).collect();
-    let identity = format!("read/{entity}/{hash}");
-    let mut record = base(topic, &entity.connection, source_topic, &identity, key, body, read_at);
+/// An entity that we read again. Every read is a delivery of its own: an entity that came back to an earlier state must not be
+/// taken for a repeat of it.
+pub fn of_reread(topic: &str, entity: &EntityRef, source_topic: &str, body: Bytes, read_at: DateTime<Utc>) -> OutRecord {
+    read_record(topic, entity, source_topic, body, read_at)
+}
+
+/// The source was asked for an entity and has none.
+pub fn of_gone(topic: &str, entity: &EntityRef, read_at: DateTime<Utc>) -> OutRecord {
+    let body = serde_json::to_vec(&Gone { kind: entity.kind.to_string(), id: entity.id.clone() }).expect("two texts are JSON");
+    let mut record = read_record(topic, entity, GONE_TOPIC, body.into(), read_at);
+    record.headers.set(headers::CE_TYPE, GONE);
+    record
+}
+
+fn read_record(topic: &str, entity: &EntityRef, source_topic: &str, body: Bytes, read_at: DateTime<Utc>) -> OutRecord {
+    let identity = format!("read/{entity}/{}", time(read_at));
+    let key = aggregate(entity);
+    let mut record = base(topic, &entity.connection, source_topic, &identity, key.as_str(), body, read_at);
     record.headers.push(headers::READ_AT, time(read_at));
     record
+}
+
+/// Only what is an aggregate itself is read: a refund comes with its order.
+fn aggregate(entity: &EntityRef) -> AggregateKey {
+    match entity.kind {
+        EntityKind::Customer => AggregateKey::customer(&entity.connection, &entity.id),
+        _ => AggregateKey::order(&entity.connection, &entity.id),
+    }
 }
 
 fn base(
@@ -48,7 +87,7 @@ fn base(
     out.push(headers::CE_SPECVERSION, "1.0");
     out.push(headers::CE_ID, ids::raw(connection.as_str(), source_topic, identity).to_string());
     out.push(headers::CE_SOURCE, format!("tradewind/{connection}"));
-    out.push(headers::CE_TYPE, TYPE);
+    out.push(headers::CE_TYPE, DELIVERY);
     out.push(headers::CE_SUBJECT, key.to_owned());
     out.push(headers::CONTENT_TYPE, headers::JSON);
     out.push(headers::CONNECTION, connection.to_string());
@@ -61,18 +100,24 @@ fn base(
 }
 
 /// Back from the record. Its headers are ours: if they can't be read, something else wrote into our topic.
-pub fn to_delivery(record: &Record) -> Result<Delivery, Fault> {
+pub fn read(record: &Record) -> Result<Raw, Fault> {
     let text = |name: &'static str| record.headers.text(name).ok_or_else(|| malformed(format!("it has no header {name}")));
     let optional_time = |name| record.headers.text(name).map(parse_time).transpose();
-    Ok(Delivery {
-        connection: text(headers::CONNECTION)?.parse().map_err(|error| malformed(format!("{}: {error}", headers::CONNECTION)))?,
+    let connection = text(headers::CONNECTION)?.parse().map_err(|error| malformed(format!("{}: {error}", headers::CONNECTION)))?;
+    if record.headers.text(headers::CE_TYPE) == Some(GONE) {
+        let gone: Gone = serde_json::from_slice(&record.value).map_err(|error| malformed(error.to_string()))?;
+        let kind = gone.kind.parse().map_err(|error: domain::ids::IdError| malformed(error.to_string()))?;
+        return Ok(Raw::Gone { entity: EntityRef::new(connection, kind, gone.id), read_at: parse_time(text(headers::READ_AT)?)? });
+    }
+    Ok(Raw::Delivery(Delivery {
+        connection,
         topic: text(headers::SOURCE_TOPIC)?.to_owned(),
         identity: text(headers::DELIVERY)?.to_owned(),
         triggered_at: optional_time(headers::TRIGGERED_AT)?,
         received_at: parse_time(text(headers::RECEIVED_AT)?)?,
         read_at: optional_time(headers::READ_AT)?,
         body: record.value.clone(),
-    })
+    }))
 }
 
 /// What a later good delivery must be about to supersede a dead one: the same aggregate, by the same kind of topic. A good
@@ -97,12 +142,11 @@ fn malformed(what: String) -> Fault {
 
 #[cfg(test)]
 mod tests {
-    use domain::AggregateKey;
     use pipeline::{Origin, Partition};
 
     use super::*;
 
-    fn read(out: OutRecord) -> Record {
+    fn record(out: OutRecord) -> Record {
         Record {
             partition: Partition::new(out.topic, 0),
             offset: 0,
@@ -114,50 +158,67 @@ mod tests {
         }
     }
 
+    fn shop() -> ConnectionId {
+        "shop-eu".parse().unwrap()
+    }
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_790_000_000 + seconds, 123_456_789).unwrap()
+    }
+
+    fn order() -> EntityRef {
+        EntityRef::new(shop(), EntityKind::Order, "1")
+    }
+
     #[test]
     fn a_delivery_comes_back_as_it_went() {
-        let shop: ConnectionId = "shop-eu".parse().unwrap();
-        let at = DateTime::from_timestamp(1_790_000_000, 123_456_789).unwrap();
         let facts = DeliveryFacts {
             topic: "orders/create".to_owned(),
             identity: "orders/create/w-1".to_owned(),
-            aggregate: AggregateKey::order(&shop, "1"),
-            triggered_at: Some(at),
+            aggregate: AggregateKey::order(&shop(), "1"),
+            triggered_at: Some(at(0)),
             api_version: Some("2026-07".to_owned()),
         };
-        let record = read(of_webhook("raw", &shop, &facts, Bytes::from_static(b"{}"), at));
-        let delivery = to_delivery(&record).unwrap();
+        let record = record(of_webhook("raw", &shop(), &facts, Bytes::from_static(b"{}"), at(1)));
+        let Ok(Raw::Delivery(delivery)) = read(&record) else { panic!("it is a delivery") };
         assert_eq!(
-            (delivery.connection, delivery.topic.as_str(), delivery.identity.as_str()),
-            (shop, "orders/create", "orders/create/w-1")
+            (delivery.connection, delivery.topic.as_str(), delivery.identity.as_str(), &delivery.body[..]),
+            (shop(), "orders/create", "orders/create/w-1", &b"{}"[..])
         );
-        assert_eq!((delivery.triggered_at, delivery.read_at, delivery.received_at), (Some(at), None, at));
+        assert_eq!((delivery.triggered_at, delivery.read_at, delivery.received_at), (Some(at(0)), None, at(1)));
         assert_eq!(subject(&record).as_deref(), Some("shop-eu/order/1#orders"));
     }
 
     #[test]
-    fn the_same_answer_read_twice_is_one_delivery() {
-        let entity = EntityRef::new("shop-eu".parse().unwrap(), domain::EntityKind::Order, "1");
-        let read_at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
-        let one = of_reread("raw", &entity, "shop-eu/order/1", "orders/graphql", Bytes::from_static(b"{}"), read_at(1));
-        let two = of_reread("raw", &entity, "shop-eu/order/1", "orders/graphql", Bytes::from_static(b"{}"), read_at(2));
-        let other = of_reread("raw", &entity, "shop-eu/order/1", "orders/graphql", Bytes::from_static(b"{ }"), read_at(2));
-        assert_eq!(one.headers.event_id(), two.headers.event_id());
+    fn every_read_is_a_delivery_of_its_own_under_the_key_of_its_aggregate() {
+        let read_at = |seconds| record(of_reread("raw", &order(), "orders/graphql", Bytes::from_static(b"{}"), at(seconds)));
+        let (one, again, other) = (read_at(1), read_at(1), read_at(2));
+        assert_eq!(one.headers.event_id(), again.headers.event_id());
         assert_ne!(one.headers.event_id(), other.headers.event_id());
+        assert_eq!(one.key_text(), "shop-eu/order/1");
+        let Ok(Raw::Delivery(delivery)) = read(&one) else { panic!("it is a delivery") };
+        assert_eq!((delivery.topic.as_str(), delivery.read_at), ("orders/graphql", Some(at(1))));
+        let customer = EntityRef::new(shop(), EntityKind::Customer, "9");
+        assert_eq!(&of_gone("raw", &customer, at(1)).key[..], b"shop-eu/customer/9");
+    }
+
+    #[test]
+    fn that_an_entity_is_gone_comes_back_as_it_went() {
+        let record = record(of_gone("raw", &order(), at(1)));
+        let Ok(Raw::Gone { entity, read_at }) = read(&record) else { panic!("it is gone") };
+        assert_eq!((entity, read_at), (order(), at(1)));
+        assert_ne!(subject(&record).as_deref(), Some("shop-eu/order/1#orders"), "it says nothing about letters");
     }
 
     #[test]
     fn a_foreign_record_in_our_topic_is_named() {
-        let record = Record {
-            partition: Partition::new("raw", 0),
-            offset: 0,
-            timestamp_ms: 0,
-            key: Bytes::new(),
-            value: Bytes::new(),
-            headers: Headers::default(),
-            origin: Origin::Topic,
-        };
-        let fault = to_delivery(&record).unwrap_err();
-        assert_eq!((fault.class, fault.code), (Class::Decode, "raw_record_malformed"));
+        let mut foreign = record(of_gone("raw", &order(), at(1)));
+        foreign.value = Bytes::from_static(b"{\"kind\":\"parcel\",\"id\":\"1\"}");
+        let mut nameless = foreign.clone();
+        nameless.headers = Headers::default();
+        for record in [foreign, nameless] {
+            let fault = read(&record).unwrap_err();
+            assert_eq!((fault.class, fault.code), (Class::Decode, "raw_record_malformed"));
+        }
     }
 }

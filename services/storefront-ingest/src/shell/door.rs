@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::routing::post;
-use bus::Producer;
-use bytes::Bytes;
+use bus::{ProduceError, Producer};
 use chrono::Utc;
 use connector::StorefrontConnection;
 use domain::ConnectionId;
@@ -22,9 +22,11 @@ use tracing::Instrument as _;
 
 use crate::config::DoorSettings;
 use crate::core::failover::{Failover, Route};
+use crate::core::gauge::Gauge;
 use crate::core::raw;
 use crate::metrics::Metrics;
-use crate::shell::spool::Gauge;
+use crate::shell::oversize::Oversize;
+use crate::shell::spool::size_of;
 
 /// Everything that one request needs.
 pub struct Door {
@@ -39,25 +41,41 @@ pub struct Door {
     pub raw_topic: String,
     pub settings: DoorSettings,
     pub metrics: Metrics,
+    pub oversize: Oversize,
 }
 
 pub fn router(door: Arc<Door>) -> Router {
-    Router::new().route("/webhooks/{connection}", post(receive)).fallback(nothing_here).with_state(door)
+    let webhooks = post(receive).fallback(only_post);
+    Router::new().route("/webhooks/{connection}", webhooks).fallback(nothing_here).with_state(door)
 }
 
 async fn nothing_here() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "not_found", "Nothing here", "Webhooks are sent to /webhooks/<connection> by POST.")
 }
 
-async fn receive(State(door): State<Arc<Door>>, Path(name): Path<String>, headers: HeaderMap, body: Body) -> Result<StatusCode, Problem> {
+async fn only_post() -> ([(http::HeaderName, &'static str); 1], Problem) {
+    let detail = "Webhooks are sent to this address by POST.";
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "not_found", "Nothing here", detail);
+    ([(http::header::ALLOW, "POST")], problem)
+}
+
+async fn receive(
+    State(door): State<Arc<Door>>,
+    name: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Problem> {
+    // A name that is no text is none of ours.
+    let name = name.map(|Path(name)| name).unwrap_or_default();
     let span = telemetry::spans::server("POST", "/webhooks/{connection}");
     let accepted = door.accept(&name, &headers, body).instrument(span.clone()).await;
-    let outcome = accepted.as_ref().err().map_or("accepted", |problem| problem.code);
-    if accepted.is_err() {
+    let (status, outcome) = accepted.as_ref().map_or_else(|it| (it.status, it.code), |()| (StatusCode::OK, "accepted"));
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
         telemetry::spans::fail(&span, outcome);
     }
     door.metrics.delivery(if door.connections.contains_key(&name) { &name } else { "unknown" }, outcome);
-    accepted.map(|()| StatusCode::OK)
+    accepted.map(|()| status)
 }
 
 impl Door {
@@ -66,42 +84,32 @@ impl Door {
             let detail = "No connection of this name is configured here; check the address that the webhook was registered with.";
             Problem::new(StatusCode::NOT_FOUND, "unknown_connection", "Unknown connection", detail)
         })?;
-        let bytes = match body::read(headers, body, self.settings.body_bytes_max).await {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                if matches!(error, BodyError::TooLarge { .. }) {
-                    tracing::error!(
-                        connection = name,
-                        limit = self.settings.body_bytes_max,
-                        "a delivery is over the size limit and was refused"
-                    );
-                }
-                return Err(error.into());
+        let limit = self.settings.body_bytes_max;
+        let bytes = body::read(headers, body, limit).await.inspect_err(|error| {
+            if matches!(error, BodyError::TooLarge { .. }) {
+                self.oversize.note(&self.store, name, &connection.webhooks.facts(id, headers, &[]), limit);
             }
-        };
+        })?;
         if !connection.webhooks.verify(headers, &bytes) {
             let detail = "The signature does not match these bytes under any active secret of this connection; check the app's secret.";
             return Err(Problem::new(StatusCode::UNAUTHORIZED, "bad_signature", "Signature refused", detail));
         }
-        self.keep(id, connection, headers, bytes).await
+        let facts = connection.webhooks.facts(id, headers, &bytes);
+        self.keep(raw::of_webhook(&self.raw_topic, id, &facts, bytes, Utc::now())).await
     }
 
-    async fn keep(&self, id: &ConnectionId, connection: &StorefrontConnection, headers: &HeaderMap, bytes: Bytes) -> Result<(), Problem> {
-        let facts = connection.webhooks.facts(id, headers, &bytes);
-        let record = raw::of_webhook(&self.raw_topic, id, &facts, bytes, Utc::now());
-        if let Some(limit) = self.settings.partition_bytes_max
-            && self.producer.fullest_partition_bytes() >= limit
-        {
-            let detail = "The embedded broker keeps its records in memory and is full. Start again, or use a real broker.";
-            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "embedded_broker_full", "Not stored", detail));
+    async fn keep(&self, record: OutRecord) -> Result<(), Problem> {
+        if self.settings.partition_bytes_max.is_some_and(|limit| self.producer.fullest_partition_bytes() >= limit) {
+            return Err(full());
         }
         if self.failover.route() == Route::Kafka {
             match tokio::time::timeout(self.settings.kafka_budget, self.producer.produce(&record)).await {
                 Ok(Ok(_)) => return Ok(()),
+                Ok(Err(ProduceError::PartitionFull { .. })) => return Err(full()),
                 // Refused for good: spooled, where the drain makes it a letter with every byte.
-                Ok(Err(bus::ProduceError::Refused { .. })) => {}
+                Ok(Err(ProduceError::Refused { .. })) => {}
                 // Unknown whether Kafka has it. It is spooled as well, and the mapper drops the twin.
-                Ok(Err(_)) | Err(_) => {
+                Ok(Err(ProduceError::Unconfirmed { .. } | ProduceError::QueueFull)) | Err(_) => {
                     if self.failover.kafka_failed() {
                         tracing::warn!("Kafka did not confirm in time, deliveries go to the spool");
                     }
@@ -111,27 +119,36 @@ impl Door {
         self.spool(record).await
     }
 
-    /// In a task of its own: the sender may hang up, and its bytes are kept all the same.
+    /// In a task of its own: the sender may hang up, and a statement that is cut off would cost its connection to the database.
     async fn spool(&self, record: OutRecord) -> Result<(), Problem> {
-        let size = record.key.len() + record.value.len();
-        if !self.spooled.admits(size, self.settings.spool_bytes_max) {
-            return Err(away("The spool is full: Kafka has been away for long.", Duration::from_secs(60)));
+        let size = size_of(&record);
+        if !self.spooled.reserve(size, self.settings.spool_bytes_max) {
+            return Err(away("The spool is full, because the broker has been away for long.", Duration::from_secs(60)));
         }
-        let (store, instance) = (self.store.clone(), self.instance.clone());
-        let put = tokio::spawn(async move { store::spool::put(&store, &instance, &record).await });
+        let (store, instance, spooled, metrics) =
+            (self.store.clone(), self.instance.clone(), Arc::clone(&self.spooled), self.metrics.clone());
+        let put = tokio::spawn(async move {
+            let put = store::spool::put(&store, &instance, &record).await;
+            match &put {
+                Ok(()) => metrics.spooled(),
+                Err(error) => {
+                    spooled.free(size);
+                    // Said once by the readiness, not once per delivery.
+                    tracing::debug!(%error, "the spool did not take a delivery");
+                }
+            }
+            put.is_ok()
+        });
         match tokio::time::timeout(self.settings.spool_budget, put).await {
-            Ok(Ok(Ok(()))) => {
-                self.spooled.added(size);
-                self.metrics.spooled();
-                Ok(())
-            }
-            Ok(Ok(Err(error))) => {
-                tracing::warn!(error = %fault::Fault::from(error), "neither Kafka nor the spool took a delivery");
-                Err(away("Neither the broker nor the database answers.", Duration::from_secs(5)))
-            }
-            Ok(Err(_)) | Err(_) => Err(away("Neither the broker nor the database answers in time.", Duration::from_secs(5))),
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false) | Err(_)) | Err(_) => Err(away("Neither the broker nor the database took it.", Duration::from_secs(5))),
         }
     }
+}
+
+fn full() -> Problem {
+    let detail = "The embedded broker keeps its records in memory and is full of unread ones. Send it again later.";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "embedded_broker_full", "Not stored", detail).retry_after(Duration::from_secs(5))
 }
 
 fn away(detail: &str, retry_after: Duration) -> Problem {

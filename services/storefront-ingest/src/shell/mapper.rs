@@ -1,23 +1,27 @@
 //! The mapper: deliveries become versions of entities, and change events.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bus::BusSettings;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use connector::storefront::{self, Delivery, Mapped, MappedEntity};
-use contracts::wire::{Change, ChangeKind, Changed, Entity, changed_paths, entity_hash};
+use contracts::topics::groups;
+use contracts::wire::{Change, ChangeKind, Changed, Entity, Wire as _, WireError, changed_paths, entity_hash};
 use contracts::{ids, topics};
-use domain::{ConnectionId, EntityRef};
+use domain::{ConnectionId, Customer, EntityKind, EntityRef, Order, Refund};
 use fault::{Class, Fault};
 use pipeline::outgoing::Event;
 use pipeline::{OutRecord, Record};
-use store::decisions::{Decide, Decided, Input, State};
-use store::{Error, Tx};
+use store::decisions::{self, Decide, Decided, Input, State};
+use store::{Error, Owner, Tx};
+use uuid::Uuid;
 
-use crate::core::guard::{Known, Verdict, Version, judge};
-use crate::core::raw;
-use crate::shell::entities::{self, Accepted, Stored};
+use crate::core::guard::{Known, TOMBSTONE, Verdict, Version, judge};
+use crate::core::raw::{self, Raw};
+use crate::shell::entities::{self, Entities, Stored};
 
 /// The rules of the mapper's group.
 pub struct Mapper {
@@ -25,48 +29,63 @@ pub struct Mapper {
     pub bus: BusSettings,
 }
 
-/// A delivery, understood.
+/// A raw record, understood.
 enum Understood {
-    Entities(Vec<Candidate>),
+    /// `read_at`: we asked for them.
+    Entities {
+        candidates: Vec<Candidate>,
+        read_at: Option<DateTime<Utc>>,
+    },
     ReRead(EntityRef),
+    Gone {
+        entity: EntityRef,
+        read_at: DateTime<Utc>,
+    },
     Unmapped,
 }
 
 /// One entity of a delivery, before the guard.
 struct Candidate {
     entity: EntityRef,
-    key: String,
     version: Version,
     channel: String,
-    deleted: bool,
     body: Entity,
-    encoded: bytes::Bytes,
+    encoded: Bytes,
     hash: [u8; 32],
 }
 
+/// What a batch changes.
+#[derive(Default)]
+struct Batch {
+    entities: Entities,
+    /// To read again: two bodies claim one version.
+    disputed: BTreeSet<EntityRef>,
+    /// To read again: the delivery told a part only.
+    deltas: BTreeSet<EntityRef>,
+    /// Aggregates that were read at their source, and when.
+    reads: BTreeMap<String, DateTime<Utc>>,
+}
+
+/// Why a delta is in flight: until the entity that it is about has been read whole.
+const AWAITS_REREAD: &str = "reread";
+
 #[async_trait]
 impl Decide for Mapper {
-    async fn decide(&self, tx: &mut Tx, batch: &[Input<'_>]) -> Result<Vec<Decided>, Error> {
-        let understood: Vec<Result<Understood, Fault>> = batch.iter().map(|input| self.understand(input.record)).collect();
-        let mut stored = entities::lock(tx, &named(&understood)).await?;
-        let (mut decided, mut accepted, mut rereads, mut deltas) = (Vec::new(), HashMap::new(), Vec::new(), Vec::new());
-        for (input, understood) in batch.iter().zip(understood) {
-            decided.push(match understood {
-                Err(fault) => Decided::Fail(fault),
-                Ok(Understood::Unmapped) => Decided::Settled { state: State::Discarded, reason: Some("unmapped"), outputs: Vec::new() },
-                Ok(Understood::ReRead(entity)) => {
-                    deltas.push(entity);
-                    Decided::Settled { state: State::Applied, reason: Some("reread_requested"), outputs: Vec::new() }
-                }
-                Ok(Understood::Entities(candidates)) => {
-                    let _entered = input.span.enter();
-                    self.accept(candidates, &mut stored, &mut accepted, &mut rereads)
-                }
-            });
+    async fn decide(&self, tx: &mut Tx, inputs: &[Input<'_>]) -> Result<Vec<Decided>, Error> {
+        let understood: Vec<Result<Understood, Fault>> = inputs.iter().map(|input| self.understand(input.record)).collect();
+        let entities = Entities::lock(tx, &named(&understood)).await?;
+        let mut batch = Batch { entities, ..Batch::default() };
+        let mut decided = Vec::with_capacity(inputs.len());
+        for (input, understood) in inputs.iter().zip(understood) {
+            // Events carry the trace of their delivery.
+            let _entered = input.span.enter();
+            decided.push(understood.map_or_else(Decided::Fail, |it| self.settle(input.record, it, &mut batch)));
         }
-        entities::save(tx, &accepted.into_values().collect::<Vec<_>>()).await?;
-        entities::request_rereads(tx, &rereads, "two bodies claim one version").await?;
-        entities::request_rereads(tx, &deltas, "the delivery was a delta").await?;
+        batch.entities.save(tx).await?;
+        entities::request_rereads(tx, &batch.disputed, "two bodies claim one version").await?;
+        entities::request_rereads(tx, &batch.deltas, "the delivery was a delta").await?;
+        let answered = waiting_deltas(tx, &batch.reads).await?;
+        decisions::release(tx, Owner::Ingest, groups::MAPPER, &answered).await?;
         Ok(decided)
     }
 
@@ -95,7 +114,10 @@ impl Decide for Mapper {
 
 impl Mapper {
     fn understand(&self, record: &Record) -> Result<Understood, Fault> {
-        let delivery = raw::to_delivery(record)?;
+        let delivery = match raw::read(record)? {
+            Raw::Gone { entity, read_at } => return Ok(Understood::Gone { entity, read_at }),
+            Raw::Delivery(delivery) => delivery,
+        };
         let mapper = self.connections.get(&delivery.connection).ok_or_else(|| {
             let message = format!("connection {} is not configured here; add it, then replay", delivery.connection);
             Fault::new(Class::Validation, "unknown_connection", message)
@@ -103,21 +125,41 @@ impl Mapper {
         Ok(match mapper.map(&delivery)? {
             Mapped::Unmapped => Understood::Unmapped,
             Mapped::ReRead(entity) => Understood::ReRead(entity),
-            Mapped::Entities(entities) => Understood::Entities(entities.into_iter().map(|it| candidate(it, &delivery)).collect()),
+            Mapped::Entities(entities) => {
+                let candidates = entities.into_iter().map(|it| Candidate::new(it, &delivery)).collect();
+                Understood::Entities { candidates, read_at: delivery.read_at }
+            }
         })
     }
 
+    fn settle(&self, record: &Record, understood: Understood, batch: &mut Batch) -> Decided {
+        match understood {
+            Understood::Unmapped => Decided::Settled { state: State::Discarded, reason: Some("unmapped"), outputs: Vec::new() },
+            Understood::ReRead(entity) => {
+                batch.deltas.insert(entity);
+                Decided::Waiting { reason: AWAITS_REREAD }
+            }
+            Understood::Entities { candidates, read_at } => {
+                if let Some(read_at) = read_at {
+                    batch.reads.insert(record.key_text(), read_at);
+                }
+                self.accept(candidates, batch)
+            }
+            Understood::Gone { entity, read_at } => {
+                let decided = self.bury(entity, read_at, batch).unwrap_or_else(Decided::Fail);
+                if !matches!(decided, Decided::Fail(_)) {
+                    batch.reads.insert(record.key_text(), read_at);
+                }
+                decided
+            }
+        }
+    }
+
     /// Through the guard, one after the other: an order and its refunds stand or fall each for itself.
-    fn accept(
-        &self,
-        candidates: Vec<Candidate>,
-        stored: &mut HashMap<EntityRef, Stored>,
-        accepted: &mut HashMap<EntityRef, Accepted>,
-        rereads: &mut Vec<EntityRef>,
-    ) -> Decided {
-        let (mut outputs, mut is_news, mut is_old) = (Vec::new(), false, true);
+    fn accept(&self, candidates: Vec<Candidate>, batch: &mut Batch) -> Decided {
+        let (mut outputs, mut is_old) = (Vec::new(), true);
         for it in candidates {
-            let before = stored.get(&it.entity);
+            let before = batch.entities.get(&it.entity);
             let verdict = judge(before.map(|it| &it.known), it.version, &it.hash);
             is_old &= verdict == Verdict::Superseded;
             let sequence = match verdict {
@@ -125,36 +167,45 @@ impl Mapper {
                 Verdict::Unchanged => before.map_or(1, |it| it.known.sequence),
                 Verdict::Accept { sequence, reread } => {
                     if reread {
-                        rereads.push(it.entity.clone());
+                        batch.disputed.insert(it.read_with());
                     }
-                    is_news = true;
                     outputs.push(self.event(&it, sequence, before));
                     sequence
                 }
             };
             let known = Known { sequence, version: it.version.to_text(), hash: it.hash };
-            stored.insert(it.entity.clone(), Stored { known: known.clone(), body: it.encoded.to_vec() });
-            let row = Accepted {
-                entity: it.entity.clone(),
-                known,
-                updated_at: it.version.updated_at,
-                body: it.encoded.to_vec(),
-                deleted: it.deleted,
-            };
-            accepted.insert(it.entity, row);
+            batch.entities.put(it.entity, Stored { known, updated_at: it.version.updated_at, body: it.encoded });
         }
-        match (is_news, is_old) {
-            (true, _) => Decided::applied(outputs),
-            (false, true) => Decided::superseded(),
-            (false, false) => Decided::Settled { state: State::Applied, reason: Some("no_change"), outputs },
+        match (outputs.is_empty(), is_old) {
+            (false, _) => Decided::applied(outputs),
+            (true, true) => Decided::superseded(),
+            (true, false) => applied_because("no_change"),
         }
     }
 
+    /// The source has it no more. What is stored of it goes out once again, as deleted; what happened before we looked and
+    /// arrives later stays out.
+    fn bury(&self, entity: EntityRef, read_at: DateTime<Utc>, batch: &mut Batch) -> Result<Decided, Fault> {
+        let version = Version { updated_at: read_at, seen_at: read_at };
+        let Some(before) = batch.entities.get(&entity) else {
+            let known = Known { sequence: 0, version: version.to_text(), hash: TOMBSTONE };
+            batch.entities.put(entity, Stored { known, updated_at: read_at, body: Bytes::new() });
+            return Ok(applied_because("not_known"));
+        };
+        if before.known.is_tombstone() {
+            return Ok(applied_because("no_change"));
+        }
+        let body = stored_entity(entity.kind, &before.body)?;
+        let channel = if let Entity::Order(order) = &body { order.channel.clone() } else { String::new() };
+        Ok(self.accept(vec![Candidate { entity, version, channel, body, encoded: before.body.clone(), hash: TOMBSTONE }], batch))
+    }
+
     fn event(&self, it: &Candidate, sequence: u64, before: Option<&Stored>) -> OutRecord {
-        let kind = match (it.deleted, before) {
-            (true, _) => ChangeKind::Deleted,
-            (false, None) => ChangeKind::Created,
-            (false, Some(_)) => ChangeKind::Updated,
+        let before = before.filter(|it| !it.known.is_tombstone());
+        let kind = match before {
+            _ if it.hash == TOMBSTONE => ChangeKind::Deleted,
+            None => ChangeKind::Created,
+            Some(_) => ChangeKind::Updated,
         };
         let changed = Changed {
             change: Change {
@@ -168,10 +219,11 @@ impl Mapper {
             },
             entity: it.body.clone(),
         };
+        let key = it.body.aggregate(&it.entity.connection);
         let event = Event {
             topic: &self.bus.topic(topics::changes(it.entity.kind)),
             id: ids::change(&it.entity, sequence),
-            key: &it.key,
+            key: key.as_str(),
             type_name: changed.type_name(),
             source: it.entity.connection.as_str(),
             subject: &it.entity.to_string(),
@@ -183,33 +235,74 @@ impl Mapper {
     }
 }
 
-fn candidate(mapped: MappedEntity, delivery: &Delivery) -> Candidate {
-    let body = match mapped.body {
-        storefront::Entity::Order(it) => Entity::Order(it),
-        storefront::Entity::Customer(it) => Entity::Customer(it),
-        storefront::Entity::Refund(it) => Entity::Refund(it),
-    };
-    let encoded = body.encode();
-    let seen_at = delivery.read_at.or(delivery.triggered_at).unwrap_or(delivery.received_at);
-    Candidate {
-        hash: entity_hash(&encoded),
-        encoded,
-        key: mapped.aggregate.to_string(),
-        version: Version { updated_at: mapped.updated_at, seen_at },
-        channel: mapped.channel,
-        deleted: mapped.deleted,
-        entity: mapped.entity,
-        body,
+impl Candidate {
+    fn new(mapped: MappedEntity, delivery: &Delivery) -> Self {
+        let body = match mapped.body {
+            storefront::Entity::Order(it) => Entity::Order(it),
+            storefront::Entity::Customer(it) => Entity::Customer(it),
+            storefront::Entity::Refund(it) => Entity::Refund(it),
+        };
+        let encoded = body.encode();
+        let seen_at = delivery.read_at.or(delivery.triggered_at).unwrap_or(delivery.received_at);
+        Self {
+            hash: if mapped.deleted { TOMBSTONE } else { entity_hash(&encoded) },
+            encoded,
+            version: Version { updated_at: mapped.updated_at, seen_at },
+            channel: mapped.channel,
+            entity: mapped.entity,
+            body,
+        }
+    }
+
+    /// What has to be read to learn about it: a refund comes with its order.
+    fn read_with(&self) -> EntityRef {
+        match &self.body {
+            Entity::Refund(it) => EntityRef::new(self.entity.connection.clone(), EntityKind::Order, it.order_id.clone()),
+            _ => self.entity.clone(),
+        }
     }
 }
 
-/// The entities of a batch, each once, sorted.
-fn named(understood: &[Result<Understood, Fault>]) -> Vec<EntityRef> {
+fn applied_because(reason: &'static str) -> Decided {
+    Decided::Settled { state: State::Applied, reason: Some(reason), outputs: Vec::new() }
+}
+
+fn stored_entity(kind: EntityKind, body: &[u8]) -> Result<Entity, Fault> {
+    let boxed = match kind {
+        EntityKind::Order => Order::decode(body).map(|it| Entity::Order(Box::new(it))),
+        EntityKind::Customer => Customer::decode(body).map(|it| Entity::Customer(Box::new(it))),
+        EntityKind::Refund => Refund::decode(body).map(|it| Entity::Refund(Box::new(it))),
+        other => Err(WireError::Unknown { message: "stored entity", field: "kind", value: other.to_string() }),
+    };
+    boxed.map_err(Fault::from)
+}
+
+/// The entities of a batch.
+fn named(understood: &[Result<Understood, Fault>]) -> BTreeSet<EntityRef> {
     let mut named = BTreeSet::new();
     for it in understood {
-        if let Ok(Understood::Entities(candidates)) = it {
-            named.extend(candidates.iter().map(|it| it.entity.clone()));
+        match it {
+            Ok(Understood::Entities { candidates, .. }) => named.extend(candidates.iter().map(|it| it.entity.clone())),
+            Ok(Understood::Gone { entity, .. }) => drop(named.insert(entity.clone())),
+            Ok(Understood::ReRead(_) | Understood::Unmapped) | Err(_) => {}
         }
     }
-    named.into_iter().collect()
+    named
+}
+
+/// Deltas that a read has answered: they had arrived before it began, so it shows what they told of.
+async fn waiting_deltas(tx: &mut Tx, reads: &BTreeMap<String, DateTime<Utc>>) -> Result<Vec<(Uuid, State, Option<&'static str>)>, Error> {
+    if reads.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = "select d.ce_id from ingest.decision d join unnest($1::text[], $2::timestamptz[]) as i (aggregate, read_at) using (aggregate)
+               where d.grp = $3 and d.state = 'in_flight' and d.reason = $4 and d.decided_at <= i.read_at";
+    let answered: Vec<Uuid> = sqlx::query_scalar(sql)
+        .bind(reads.keys().map(String::as_str).collect::<Vec<_>>())
+        .bind(reads.values().copied().collect::<Vec<_>>())
+        .bind(groups::MAPPER)
+        .bind(AWAITS_REREAD)
+        .fetch_all(tx)
+        .await?;
+    Ok(answered.into_iter().map(|id| (id, State::Applied, Some(AWAITS_REREAD))).collect())
 }

@@ -1,20 +1,25 @@
 //! Re-reads: entities whose deliveries were deltas or disagreed are read whole at their source, and enter the raw topic as
-//! deliveries of their own.
+//! deliveries of their own. So does the answer that the source has an entity no more.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bus::Producer;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use connector::storefront::ReRead;
-use domain::{AggregateKey, ConnectionId, EntityKind, EntityRef};
-use fault::Fault;
+use domain::{ConnectionId, EntityRef};
+use fault::{Answer, Fault};
+use pipeline::OutRecord;
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
 use store::{Error, Store};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::core::raw;
+use crate::metrics::Metrics;
 
 pub struct ReReads {
     pub store: Store,
@@ -23,51 +28,110 @@ pub struct ReReads {
     /// The raw topic's full name.
     pub raw_topic: String,
     pub interval: Duration,
+    pub metrics: Metrics,
 }
 
+/// A request that this process works on.
+#[derive(Debug)]
 struct Due {
     entity: EntityRef,
     generation: i64,
     attempts: i32,
+    /// The last look found nothing.
+    was_missing: bool,
+    /// By the clock of the database, like the times of the decisions that wait for it: no read begins before it.
+    claimed_at: DateTime<Utc>,
+}
+
+impl Due {
+    fn read(row: &PgRow) -> Result<Self, Error> {
+        let text = |name| row.try_get::<String, _>(name);
+        let connection = text("source")?.parse().map_err(|_| corrupt("the source of a re-read"))?;
+        let kind = text("kind")?.parse().map_err(|_| corrupt("the kind of a re-read"))?;
+        Ok(Self {
+            entity: EntityRef::new(connection, kind, text("id")?),
+            generation: row.try_get("generation")?,
+            attempts: row.try_get("attempts")?,
+            was_missing: row.try_get("was_missing")?,
+            claimed_at: row.try_get("claimed_at")?,
+        })
+    }
+}
+
+/// How a look at the source ended.
+enum Seen {
+    There,
+    Missing,
+    Gone,
+}
+
+impl Seen {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::There => "read",
+            Self::Missing => "missing",
+            Self::Gone => "gone",
+        }
+    }
 }
 
 impl ReReads {
+    /// A read that is cut off by the stop is done again.
     pub async fn run(self, stop: CancellationToken) {
+        stop.run_until_cancelled(Arc::new(self).work()).await;
+    }
+
+    async fn work(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            match self.claim().await {
-                Ok(due) => {
-                    for it in due {
-                        let span = telemetry::spans::job("reread");
-                        self.one(&it).instrument(span).await;
-                    }
-                }
-                Err(error) => tracing::debug!(%error, "re-reads wait for the database"),
-            }
+        loop {
+            ticks.tick().await;
+            while self.turn().await == CLAIMED_MAX {}
         }
     }
 
+    /// Side by side: a shop that answers slowly does not keep others waiting. Returns how many there were.
+    async fn turn(self: &Arc<Self>) -> i64 {
+        let due = self.claim().await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "re-reads wait for the database");
+            Vec::new()
+        });
+        let count = i64::try_from(due.len()).unwrap_or(i64::MAX);
+        let mut reading = JoinSet::new();
+        for it in due {
+            let this = Arc::clone(self);
+            reading.spawn(async move { this.one(&it).await }.instrument(telemetry::spans::job("reread")));
+        }
+        reading.join_all().await;
+        count
+    }
+
+    /// Only of connections that are configured here; a request for another one waits until it is.
     async fn claim(&self) -> Result<Vec<Due>, Error> {
         let sql = "update ingest.reread set claimed_until = now() + interval '60 seconds', attempts = attempts + 1
                    where (source, kind, id) in (
                      select source, kind, id from ingest.reread
-                     where due_at <= now() and (claimed_until is null or claimed_until < now()) order by due_at limit 20 for update skip locked)
-                   returning source, kind, id, generation, attempts";
-        let rows: Vec<(String, String, String, i64, i32)> = sqlx::query_as(sql).fetch_all(self.store.pool()).await?;
-        let due = rows.into_iter().filter_map(|(source, kind, id, generation, attempts)| {
-            let entity = EntityRef::new(source.parse().ok()?, kind.parse().ok()?, id);
-            Some(Due { entity, generation, attempts })
-        });
-        Ok(due.collect())
+                     where due_at <= now() and (claimed_until is null or claimed_until < now()) and source = any($1)
+                     order by due_at limit $2 for update skip locked)
+                   returning source, kind, id, generation, attempts, reason = $3 as was_missing, now() as claimed_at";
+        let sources: Vec<&str> = self.connections.keys().map(ConnectionId::as_str).collect();
+        let rows = sqlx::query(sql).bind(sources).bind(CLAIMED_MAX).bind(MISSING).fetch_all(self.store.pool()).await?;
+        rows.iter().map(Due::read).collect()
     }
 
     async fn one(&self, due: &Due) {
-        let settled = match self.read(&due.entity).await {
-            Ok(()) => self.done(due).await,
+        let settled = match self.look(due).await {
+            Ok(seen) => {
+                self.metrics.reread(seen.as_str());
+                match seen {
+                    Seen::There | Seen::Gone => self.done(due).await,
+                    Seen::Missing => self.again(due, MISSING_PAUSE, Some(MISSING)).await,
+                }
+            }
             Err(fault) => {
-                tracing::warn!(entity = %due.entity, error = %fault, attempts = due.attempts, "a re-read failed and is tried again");
-                self.later(due, &fault).await
+                self.metrics.reread("failed");
+                let wait = tell(due, &fault);
+                self.again(due, wait, None).await
             }
         };
         if let Err(error) = settled {
@@ -75,19 +139,21 @@ impl ReReads {
         }
     }
 
-    async fn read(&self, entity: &EntityRef) -> Result<(), Fault> {
-        let Some(reread) = self.connections.get(&entity.connection) else { return Ok(()) };
-        let read_at = Utc::now();
-        let Some((topic, body)) = reread.read(entity).await? else {
-            tracing::warn!(%entity, "the source does not know this entity any more");
-            return Ok(());
+    /// What an API does not show right after a change may be on its way to the replica that answered: gone is what is missing
+    /// twice.
+    async fn look(&self, due: &Due) -> Result<Seen, Fault> {
+        let Some(reread) = self.connections.get(&due.entity.connection) else { return Ok(Seen::Missing) };
+        let (seen, record) = match reread.read(&due.entity).await? {
+            Some((topic, body)) => (Seen::There, raw::of_reread(&self.raw_topic, &due.entity, &topic, body, due.claimed_at)),
+            None if due.was_missing => (Seen::Gone, raw::of_gone(&self.raw_topic, &due.entity, due.claimed_at)),
+            None => return Ok(Seen::Missing),
         };
-        let key = match entity.kind {
-            EntityKind::Customer => AggregateKey::customer(&entity.connection, &entity.id),
-            _ => AggregateKey::order(&entity.connection, &entity.id),
-        };
-        let record = raw::of_reread(&self.raw_topic, entity, key.as_str(), &topic, body, read_at);
-        self.producer.produce(&record).await?;
+        self.produce(&record).await?;
+        Ok(seen)
+    }
+
+    async fn produce(&self, record: &OutRecord) -> Result<(), Fault> {
+        self.producer.produce(record).await?;
         Ok(())
     }
 
@@ -95,31 +161,55 @@ impl ReReads {
     async fn done(&self, due: &Due) -> Result<(), Error> {
         let sql = "with gone as (delete from ingest.reread where source = $1 and kind = $2 and id = $3 and generation = $4)
                    update ingest.reread set claimed_until = null where source = $1 and kind = $2 and id = $3 and generation <> $4";
-        self.execute(sql, due, due.generation).await
-    }
-
-    async fn later(&self, due: &Due, fault: &Fault) -> Result<(), Error> {
-        let backoff = Duration::from_secs(1 << due.attempts.clamp(0, 8));
-        let wait = fault.retry_after.unwrap_or(backoff).min(Duration::from_secs(600));
-        let sql = "update ingest.reread set claimed_until = null, due_at = now() + make_interval(secs => $4) where source = $1 and kind = $2 and id = $3";
         sqlx::query(sql)
             .bind(due.entity.connection.as_str())
             .bind(due.entity.kind.as_str())
             .bind(&due.entity.id)
-            .bind(wait.as_secs_f64())
+            .bind(due.generation)
             .execute(self.store.pool())
             .await?;
         Ok(())
     }
 
-    async fn execute(&self, sql: &'static str, due: &Due, generation: i64) -> Result<(), Error> {
+    /// `reason`: the new one. A request that came meanwhile is due at once, and keeps its own.
+    async fn again(&self, due: &Due, wait: Duration, reason: Option<&str>) -> Result<(), Error> {
+        let sql = "update ingest.reread set claimed_until = null,
+                     due_at = case when generation = $4 then now() + make_interval(secs => $5) else due_at end,
+                     reason = case when generation = $4 then coalesce($6, reason) else reason end
+                   where source = $1 and kind = $2 and id = $3";
         sqlx::query(sql)
             .bind(due.entity.connection.as_str())
             .bind(due.entity.kind.as_str())
             .bind(&due.entity.id)
-            .bind(generation)
+            .bind(due.generation)
+            .bind(wait.as_secs_f64())
+            .bind(reason)
             .execute(self.store.pool())
             .await?;
         Ok(())
     }
 }
+
+/// The one line about a failure. Returns the wait before the next try, of which there is always one: until then the deltas that
+/// asked for it are in flight.
+fn tell(due: &Due, fault: &Fault) -> Duration {
+    let backoff = Duration::from_secs(1 << due.attempts.clamp(0, 8));
+    let wait = fault.retry_after.unwrap_or(backoff).min(WAIT_MAX);
+    let (entity, attempts, code) = (&due.entity, due.attempts, fault.code);
+    match fault.class.answer() {
+        Answer::Letter => tracing::error!(%entity, attempts, code, error = %fault, ?wait, "a re-read is refused; it is tried again"),
+        _ => tracing::warn!(%entity, attempts, code, error = %fault, ?wait, "a re-read failed; it is tried again"),
+    }
+    wait
+}
+
+fn corrupt(what: &'static str) -> Error {
+    Error::Corrupt { what, source: "it does not parse".into() }
+}
+
+/// At once; the connector keeps to the platform's pace.
+const CLAIMED_MAX: i64 = 16;
+/// The reason that a request has after a look that found nothing.
+const MISSING: &str = "its source did not show it";
+const MISSING_PAUSE: Duration = Duration::from_secs(3);
+const WAIT_MAX: Duration = Duration::from_secs(600);

@@ -1,39 +1,30 @@
-//! The spool's drain: this instance's rows, in arrival order, into Kafka.
+//! The spool's drain: rows in arrival order, into Kafka.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bus::{ProduceError, Producer};
 use contracts::topics::Parking;
 use fault::Fault;
-use pipeline::{Origin, Partition, Record};
+use pipeline::{Origin, OutRecord, Partition, Record};
 use store::letters::{self, Obligation};
 use store::spool::{self, Spooled};
 use store::{Error, Store};
 use tokio_util::sync::CancellationToken;
 
-use crate::core::failover::Failover;
+use crate::core::failover::{Failover, Route};
+use crate::core::gauge::Gauge;
 
-/// Bytes in the spool as far as this instance knows: counted as it adds, corrected as it drains.
-#[derive(Debug, Default)]
-pub struct Gauge(AtomicI64);
-
-impl Gauge {
-    pub fn admits(&self, size: usize, limit: u64) -> bool {
-        let now = u64::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(0);
-        now.saturating_add(size as u64) <= limit
-    }
-
-    pub fn added(&self, size: usize) {
-        self.0.fetch_add(i64::try_from(size).unwrap_or(i64::MAX), Ordering::Relaxed);
-    }
-
-    fn correct(&self, bytes: i64) {
-        self.0.store(bytes, Ordering::Relaxed);
-    }
+/// What a record takes of the spool's limit.
+pub fn size_of(record: &OutRecord) -> usize {
+    record.key.len() + record.value.len()
 }
 
+/// Moves this instance's rows to Kafka, and takes over what nobody else moves.
+///
+/// A row goes only when Kafka has confirmed it, so whatever happens in between, two processes with one row make a repeat, which
+/// the mapper drops, and never a loss. Nothing is renewed while Kafka is away: a row would be written again and again. So an
+/// instance may take over rows of one that is alive but slower than half a minute; what it has in its hands is marked.
 pub struct Drain {
     pub store: Store,
     pub producer: Producer,
@@ -46,62 +37,111 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Runs until stopped. Rows are drained whatever the route is: one may be written while the route changes.
+    /// Cut off by the stop: rows that are left are taken over by the next process.
     pub async fn run(self, stop: CancellationToken) {
+        stop.run_until_cancelled(self.work()).await;
+    }
+
+    /// Rows are drained whatever the route is: one may be written while the route changes.
+    async fn work(self) {
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            if let Err(fault) = self.turn().await {
+        let mut measured = None;
+        loop {
+            ticks.tick().await;
+            if let Err(fault) = self.turn(&mut measured).await {
                 tracing::debug!(error = %fault, "the spool is not drained yet");
             }
         }
     }
 
-    async fn turn(&self) -> Result<(), Fault> {
-        spool::renew(&self.store, &self.instance).await?;
-        let adopted = spool::adopt(&self.store, &self.instance).await?;
-        if adopted > 0 {
-            tracing::warn!(adopted, "taking over deliveries that another instance had spooled");
+    async fn turn(&self, measured: &mut Option<Instant>) -> Result<(), Fault> {
+        if measured.is_none_or(|it| it.elapsed() > MEASURE) {
+            self.measure().await?;
+            *measured = Some(Instant::now());
         }
         loop {
-            let rows = spool::oldest(&self.store, &self.instance, ROWS).await?;
-            if rows.is_empty() {
-                break;
+            self.drain_own().await?;
+            if self.failover.route() == Route::Spool {
+                self.producer.probe(PROBE).await?;
+                if self.failover.drained() {
+                    tracing::warn!("Kafka is back and the spool is empty, deliveries go to Kafka");
+                }
             }
-            self.produce(rows).await?;
+            let adopted = spool::adopt(&self.store, &self.instance).await?;
+            if adopted == 0 {
+                return Ok(());
+            }
+            tracing::warn!(adopted, "taking over deliveries that another instance had spooled");
         }
-        self.spooled.correct(spool::backlog(&self.store, Some(&self.instance)).await?.bytes);
-        // Nothing is left; is Kafka there for what comes?
-        self.producer.probe(PROBE).await?;
-        if self.failover.drained() {
-            tracing::warn!("Kafka is back and the spool is empty, deliveries go to Kafka");
-        }
+    }
+
+    /// Counts the whole table, because the disk is one for all instances.
+    async fn measure(&self) -> Result<(), Error> {
+        let before = self.spooled.bytes();
+        let counted = spool::backlog(&self.store, None).await?.bytes;
+        self.spooled.correct(before, u64::try_from(counted).unwrap_or(0));
         Ok(())
     }
 
-    /// All of them together, in order; what is confirmed goes, the first that is not ends the turn.
-    async fn produce(&self, rows: Vec<Spooled>) -> Result<(), Fault> {
-        let mut sent = Vec::with_capacity(rows.len());
-        for row in &rows {
-            sent.push(self.producer.enqueue(&row.record));
+    async fn drain_own(&self) -> Result<(), Fault> {
+        loop {
+            let rows = spool::oldest(&self.store, &self.instance, ROWS).await?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            self.mark(&rows).await?;
+            self.produce(rows).await?;
         }
-        let (mut done, mut failed) = (Vec::new(), None);
-        for (row, confirmation) in rows.iter().zip(sent) {
-            let confirmed = match confirmation {
+    }
+
+    /// Nobody takes these over while they are on their way.
+    async fn mark(&self, rows: &[Spooled]) -> Result<(), Error> {
+        let ids: Vec<i64> = rows.iter().map(|it| it.id).collect();
+        sqlx::query("update ingest.spool set claimed_until = now() + $2 where id = any($1)")
+            .bind(ids)
+            .bind(MARK)
+            .execute(self.store.pool())
+            .await?;
+        Ok(())
+    }
+
+    /// All of them together, in order. What is confirmed goes; the others are sent again.
+    async fn produce(&self, rows: Vec<Spooled>) -> Result<(), Fault> {
+        let mut all_sent = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let sent = self.producer.enqueue(&row.record);
+            // What comes behind it must not overtake it.
+            let is_over = matches!(&sent, Err(error) if !matches!(error, ProduceError::Refused { .. }));
+            all_sent.push((row, sent));
+            if is_over {
+                break;
+            }
+        }
+        let (mut done, mut refused, mut failed) = (Vec::new(), Vec::new(), None);
+        for (row, sent) in all_sent {
+            let confirmed = match sent {
                 Ok(confirmation) => confirmation.await,
                 Err(error) => Err(error),
             };
             match confirmed {
-                Ok(_) => done.push(row.id),
-                Err(ProduceError::Refused { .. }) => {
-                    self.bury(row).await?;
-                    done.push(row.id);
-                }
+                Ok(_) => done.push(row),
+                Err(ProduceError::Refused { .. }) => refused.push(row),
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        spool::remove(&self.store, &done).await?;
+        self.remove(&done).await?;
+        for row in refused {
+            self.bury(row).await?;
+            self.remove(&[row]).await?;
+        }
         failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    async fn remove(&self, rows: &[&Spooled]) -> Result<(), Error> {
+        spool::remove(&self.store, &rows.iter().map(|it| it.id).collect::<Vec<_>>()).await?;
+        self.spooled.free(rows.iter().map(|it| size_of(&it.record)).sum());
+        Ok(())
     }
 
     /// A row that Kafka will never take: a letter with every byte, and the drain goes on.
@@ -128,5 +168,10 @@ impl Drain {
     }
 }
 
-const ROWS: i64 = 500;
+/// In memory at once; a body has up to 4 MiB.
+const ROWS: i64 = 100;
+/// Longer than a producer's patience.
+const MARK: Duration = Duration::from_secs(40);
 const PROBE: Duration = Duration::from_secs(1);
+/// Between two counts of the table. It is read whole for it.
+const MEASURE: Duration = Duration::from_secs(30);

@@ -1,0 +1,181 @@
+//! Kafka away, the database away, both away; a spool that is full; a record that Kafka will never take.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
+
+use bus::BusSettings;
+use contracts::{headers, topics};
+use http::header::RETRY_AFTER;
+use sandbox::payloads::OrderWish;
+use sandbox::shopify::WebhookSettings;
+use store::StoreSettings;
+use testkit::{eventually, eventually_eq, own};
+
+use super::rig::{Rig, SOON, hasty, table};
+
+/// What was ever spooled, by its counter.
+const SPOOLED: &str = "select case when is_called then last_value else 0 end from ingest.spool_id_seq";
+const IN_SPOOL: &str = "select count(*) from ingest.spool";
+
+/// The door's promise: an answer within the five seconds that senders give.
+const PATIENCE_OF_SENDERS: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_kafka_is_away_everything_is_acked_and_follows_in_order() {
+    let Some(kafka) = own::kafka().await else { return };
+    // One at a time, so that the shop's order is known.
+    let rig = Rig::on(kafka.url.clone(), WebhookSettings { concurrency: 1, ..hasty() }).await;
+    let running = rig.start().await;
+    let place = async |orders: usize| {
+        for _ in 0..orders {
+            rig.shop.place_order(&OrderWish::default()).unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    place(20).await;
+    tokio::join!(kafka.kill(), place(100));
+    let counts = rig.shop.settled(SOON).await.unwrap();
+    assert_eq!((counts.given_up, counts.failed_attempts), (0, 0), "{counts:?}");
+    assert!(rig.count(IN_SPOOL).await > 50);
+    tokio::join!(kafka.start(), place(50));
+    let sent = rig.shop.settled(SOON).await.unwrap();
+    assert_eq!(sent.failed_attempts, 0);
+
+    let account = rig.settled().await;
+    assert!(account.balances(), "{:?}", account.checks);
+    assert_eq!(rig.distinct().await, i64::try_from(sent.acked).unwrap(), "each acked delivery once");
+    assert_eq!(account.count("dead"), 0);
+    in_order_of_arrival(&rig).await;
+
+    eventually(SOON, async || {
+        let before = rig.count(SPOOLED).await;
+        assert_eq!(rig.deliver(&testkit::prefix(), "{}").await.status, 200);
+        let after = rig.count(SPOOLED).await;
+        if after == before { Ok(()) } else { Err(after) }
+    })
+    .await;
+    assert!(rig.settled().await.balances());
+    running.stop().await;
+}
+
+/// Repeats apart, records lie in each partition as they reached the door.
+async fn in_order_of_arrival(rig: &Rig) {
+    let records = rig.count("select count(*) from ingest.raw_record").await;
+    let mut last: BTreeMap<i32, String> = BTreeMap::new();
+    let mut seen = HashSet::new();
+    for record in rig.records(topics::RAW, usize::try_from(records).unwrap()).await {
+        if !seen.insert(record.headers.event_id()) {
+            continue;
+        }
+        let received = record.headers.text(headers::RECEIVED_AT).unwrap().to_owned();
+        let before = last.insert(record.partition.number, received.clone());
+        assert!(before.is_none_or(|it| it <= received), "{} at {}", record.offset, record.partition);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_kafka_and_the_database_away_senders_are_asked_to_come_back() {
+    let Some(kafka) = own::kafka().await else { return };
+    let database = own::postgres().await;
+    store::migrate(&StoreSettings::new(&database.url)).await.unwrap();
+    let bus = BusSettings::local(kafka.url.clone()).with_prefix(testkit::prefix());
+    bus::topics::apply(&bus, &table(), 1, 1).await.unwrap();
+    // The retries lie within half a minute.
+    let webhooks = WebhookSettings { time_scale: 500.0, ..WebhookSettings::default() };
+    let rig = Rig::with(bus, database.url.clone(), webhooks).await;
+    let running = rig.start().await;
+    eventually_eq(SOON, true, async || running.life.readiness.is_ready()).await;
+
+    kafka.kill().await;
+    database.freeze();
+    for silence in ["frozen", "dead"] {
+        if silence == "dead" {
+            database.thaw();
+            database.kill().await;
+        }
+        let begun = Instant::now();
+        let answer = rig.deliver("w1", "{}").await;
+        assert!(begun.elapsed() < PATIENCE_OF_SENDERS, "{silence}: {:?}", begun.elapsed());
+        assert_eq!((answer.status.as_u16(), &answer.headers[RETRY_AFTER]), (503, &"5".parse().unwrap()), "{silence}");
+    }
+    for _ in 0..10 {
+        rig.shop.place_order(&OrderWish::default()).unwrap();
+    }
+    let why = eventually(SOON, async || running.life.readiness.waiting().pop().ok_or("still ready")).await;
+    assert_eq!(why, ("durable acks".to_owned(), "neither Kafka nor the database answers".to_owned()));
+    eventually(SOON, async || if rig.shop.counts().failed_attempts >= 10 { Ok(()) } else { Err(rig.shop.counts()) }).await;
+    assert_eq!(rig.shop.counts().acked, 0);
+
+    database.start().await;
+    eventually_eq(SOON, true, async || running.life.readiness.is_ready()).await;
+    let counts = rig.shop.settled(SOON).await.unwrap();
+    assert_eq!(counts.given_up, 0);
+    kafka.start().await;
+    let account = rig.settled().await;
+    assert!(account.balances(), "{:?}", account.checks);
+    // One was sent by hand and never acked; it may be there all the same, when the frozen database woke.
+    let distinct = rig.distinct().await - rig.count("select count(*) from letters.letter").await;
+    assert_eq!(distinct, i64::try_from(counts.acked).unwrap());
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_door_that_opens_before_kafka_is_there_is_ready() {
+    let Some(kafka) = own::kafka().await else { return };
+    let rig = Rig::on(kafka.url.clone(), hasty()).await;
+    kafka.kill().await;
+    let running = rig.start().await;
+    assert_eq!(rig.deliver("w1", "{}").await.status, 200);
+    eventually_eq(SOON, true, async || running.life.readiness.is_ready()).await;
+    assert_eq!(rig.count(IN_SPOOL).await, 1);
+    kafka.start().await;
+    let account = rig.settled().await;
+    assert_eq!((account.count("dead"), rig.count(IN_SPOOL).await), (1, 0));
+    running.stop().await;
+}
+
+/// Before the disk is: other things need it too. What an earlier process left counts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_spool_sends_deliveries_back() {
+    let bus = BusSettings::local(format!("127.0.0.1:{}", testkit::free_port())).with_prefix("t.");
+    let rig = Rig::with(bus, testkit::database().await, hasty()).await;
+    let mut settings = rig.settings();
+    settings.door.spool_bytes_max = 4 << 20;
+    let body = vec![b' '; 1500 << 10];
+    let running = rig.start_with(settings.clone()).await;
+    for id in ["w1", "w2"] {
+        assert_eq!(rig.deliver(id, body.clone()).await.status, 200);
+    }
+    let refused = rig.deliver("w3", body.clone()).await;
+    assert_eq!((refused.status.as_u16(), &refused.headers[RETRY_AFTER]), (503, &"60".parse().unwrap()));
+    assert_eq!(rig.deliver("w4", "{}").await.status, 200, "what fits is taken");
+    running.stop().await;
+
+    let running = rig.start_with(settings).await;
+    eventually_eq(SOON, 503, async || rig.deliver("w5", body.clone()).await.status.as_u16()).await;
+    assert_eq!(rig.count("select count(distinct instance) from ingest.spool").await, 1, "no row is touched while Kafka is away");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_kafka_will_never_take_becomes_a_letter_and_the_drain_goes_on() {
+    let Some(kafka) = testkit::kafka().await else { return };
+    let bus = BusSettings::local(kafka).with_prefix(testkit::prefix());
+    let small: Vec<_> = table().into_iter().map(|it| topics::Topic { message_bytes_max: 50_000, ..it }).collect();
+    bus::topics::apply(&bus, &small, 1, 1).await.unwrap();
+    let rig = Rig::with(bus, testkit::database().await, hasty()).await;
+    let running = rig.start().await;
+    // What compresses well is no large record.
+    let body: Vec<u8> = std::iter::repeat_with(|| uuid::Uuid::new_v4().into_bytes()).take(10_000).flatten().collect();
+    assert_eq!(rig.deliver("large", body.clone()).await.status, 200);
+    assert_eq!(rig.deliver("small", "{}").await.status, 200);
+    eventually_eq(SOON, 2, async || rig.count("select count(*) from letters.letter").await).await;
+    assert_eq!(rig.count(IN_SPOOL).await, 0);
+    let sql = "select value from letters.letter where code = 'kafka_record_refused'";
+    let kept: Vec<u8> = sqlx::query_scalar(sql).fetch_one(rig.store.pool()).await.unwrap();
+    assert!(kept == body, "to the last byte");
+    let account = rig.settled().await;
+    assert!(account.balances());
+    assert_eq!(account.count("dead"), 2);
+    running.stop().await;
+}

@@ -1,0 +1,118 @@
+//! What the mapper makes of deltas, of the answers to them, and of entities that are gone.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use contracts::wire::{ChangeKind, Entity};
+use pipeline::{Next, Record};
+use sandbox::payloads::{EditWish, ShopOrder};
+use serde_json::json;
+use storefront_ingest::core::raw;
+
+use super::group::{Group, at, changed, generator, new_order, order_ref};
+
+const RAW: &str = "t.tradewind.raw.v1";
+
+fn read_of(group: &Group, order: &ShopOrder, read_at: DateTime<Utc>) -> Record {
+    let body = Bytes::from(order.to_rest().to_string());
+    group.record(raw::of_reread(RAW, &order_ref(order), "orders/updated", body, read_at))
+}
+
+fn gone(group: &Group, order: &ShopOrder, read_at: DateTime<Utc>) -> Record {
+    group.record(raw::of_gone(RAW, &order_ref(order), read_at))
+}
+
+/// Later than any decision of the test, by the database's clock.
+fn later() -> DateTime<Utc> {
+    Utc::now() + chrono::TimeDelta::seconds(60)
+}
+
+#[tokio::test]
+async fn a_delta_is_in_flight_until_the_whole_was_read() {
+    let group = Group::new().await;
+    let mut generator = generator();
+    let mut order = new_order(&mut generator, 0);
+    group.settle(&group.order("orders/create", &order)).await;
+    let article = generator.articles()[0].clone();
+    let edit = order.edit(&[(article, 2)], &EditWish::default().remove, generator.ids(), at(3));
+    let edited = group.webhook("orders/edited", "e1", at(3), edit.to_rest(order.offset).to_string());
+    assert_eq!(group.settle(&edited).await, "done");
+    assert_eq!(group.settle(&group.again(&edited)).await, "done");
+    assert_eq!(group.states().await, ["applied", "in_flight reread"]);
+    assert_eq!(group.rereads().await, [format!("{}: the delivery was a delta", order_ref(&order))]);
+
+    assert_eq!(group.settle(&read_of(&group, &order, at(4))).await, "Updated order 2");
+    assert_eq!(group.states().await, ["applied", "in_flight reread", "applied"], "that read began before the delta came");
+    assert_eq!(group.settle(&read_of(&group, &order, later())).await, "done");
+    assert_eq!(group.states().await, ["applied", "applied reread", "applied", "applied no_change"]);
+}
+
+/// A delta says nothing that could replace what was lost.
+#[tokio::test]
+async fn a_delta_supersedes_no_letter_and_the_read_does() {
+    let group = Group::new().await;
+    let order = new_order(&mut generator(), 0);
+    let broken = json!({ "id": order.id, "updated_at": "yesterday" }).to_string();
+    assert!(group.settle(&group.webhook("orders/updated", "w1", at(0), broken)).await.starts_with("letter "));
+    let delta = json!({ "order_edit": { "order_id": order.id } }).to_string();
+    assert_eq!(group.settle(&group.webhook("orders/edited", "w2", at(1), delta)).await, "done");
+    assert_eq!(group.count("select count(*) from letters.letter where state = 'dead'").await, 1);
+    group.settle(&read_of(&group, &order, later())).await;
+    assert_eq!(group.count("select count(*) from letters.letter where state = 'superseded'").await, 1);
+}
+
+#[tokio::test]
+async fn what_is_gone_goes_out_once_more_as_deleted() {
+    let group = Group::new().await;
+    let order = new_order(&mut generator(), 0);
+    group.settle(&group.order("orders/create", &order)).await;
+    assert_eq!(group.settle(&group.webhook("orders/delete", "d", at(9), json!({ "id": order.id }).to_string())).await, "done");
+
+    let record = gone(&group, &order, later());
+    let next = group.arrives(&record).await;
+    let Next::Act(outputs) = &next else { panic!("others have to know") };
+    let deleted = changed(&outputs[0]);
+    assert_eq!((deleted.change.kind, deleted.change.sequence), (ChangeKind::Deleted, 2));
+    let Entity::Order(last) = deleted.entity else { panic!("it was an order") };
+    assert_eq!(last.display_number, order.name, "with what was known of it");
+    assert_eq!(record.key, outputs[0].key);
+    group.follow(&record, next).await;
+    assert_eq!(group.states().await, ["applied", "applied reread", "applied"]);
+    let (sequence, _, is_deleted) = group.entity(&order_ref(&order)).await;
+    assert_eq!((sequence, is_deleted), (2, true));
+    assert_eq!(group.settle(&gone(&group, &order, later())).await, "done", "it is gone once");
+}
+
+#[tokio::test]
+async fn what_happened_before_it_was_gone_stays_out_and_what_happens_after_is_a_new_life() {
+    let group = Group::new().await;
+    let mut order = new_order(&mut generator(), 0);
+    group.settle(&group.order("orders/create", &order)).await;
+    group.settle(&gone(&group, &order, at(100))).await;
+    order.annotate("late", at(99));
+    assert_eq!(group.settle(&group.order("orders/updated", &order)).await, "done");
+    order.annotate("restored", at(101));
+    assert_eq!(group.settle(&group.order("orders/updated", &order)).await, "Created order 3");
+    assert_eq!(group.states().await, ["applied", "applied", "superseded", "applied"]);
+}
+
+#[tokio::test]
+async fn what_was_gone_before_anything_of_it_arrived_stays_out() {
+    let group = Group::new().await;
+    let mut order = new_order(&mut generator(), 0);
+    assert_eq!(group.settle(&gone(&group, &order, at(100))).await, "done");
+    assert_eq!(group.settle(&group.order("orders/create", &order)).await, "done");
+    assert_eq!(group.states().await, ["applied not_known", "superseded"]);
+    order.annotate("restored", at(101));
+    assert_eq!(group.settle(&group.order("orders/updated", &order)).await, "Created order 1");
+}
+
+#[tokio::test]
+async fn a_newer_version_survives_a_read_that_did_not_see_it() {
+    let group = Group::new().await;
+    let mut order = new_order(&mut generator(), 0);
+    order.annotate("newer", at(50));
+    group.settle(&group.order("orders/updated", &order)).await;
+    assert_eq!(group.settle(&gone(&group, &order, at(49))).await, "done");
+    assert_eq!(group.states().await, ["applied", "superseded"]);
+    assert!(!group.entity(&order_ref(&order)).await.2);
+}
