@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Measures the product on a Kafka and a PostgreSQL of its own, prints one table and keeps it in target/bench:
+#   bench.sh [ROW,ROW...]
+# Environment:
+#   SIZE=tiny        only whether it works; its figures mean nothing
+#   PROFILE=debug    the programs of `make build` instead of optimised ones; for work on the bench itself
+set -euo pipefail
+# shellcheck source=deploy/local/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+cd "$REPO"
+PROFILE=${PROFILE:-release}
+DIR=$(mktemp -d "${TMPDIR:-/tmp}/tradewind-bench.XXXXXX")
+OUT=target/bench/$(date -u +%Y-%m-%d-%H%M).md
+PACKAGES=(bench storefront-ingest order-router erp-adapter inventory-sync dead-letter-replayer cli)
+
+finish() {
+  local code=$?
+  for part in kafka postgres; do
+    if [ -d "$DIR/$part" ]; then "deploy/local/$part.sh" stop "$DIR/$part" || true; fi
+  done
+  if [ "$code" = 0 ]; then rm -rf "$DIR"; else say "logs are kept in $DIR"; fi
+}
+trap finish EXIT
+
+FLAGS=()
+if [ "$PROFILE" = release ]; then FLAGS+=(--release); fi
+for package in "${PACKAGES[@]}"; do FLAGS+=(-p "$package"); done
+cargo build --quiet "${FLAGS[@]}"
+
+# The measured process has the first core for itself, everything else shares the others.
+CORES=$(nproc --all)
+if [ "$CORES" -gt 1 ]; then
+  OTHERS=(taskset -c "1-$((CORES - 1))")
+  PARTY=(--party-core 0)
+else
+  OTHERS=()
+  PARTY=()
+fi
+
+say "Kafka and PostgreSQL ..."
+BROKERS=$(OWNER=$$ HEAP=1g JVM_FLAGS=-XX:+UseG1GC "${OTHERS[@]}" deploy/local/kafka.sh start "$DIR/kafka")
+DATABASE=$(OWNER=$$ PG_FSYNC=on "${OTHERS[@]}" deploy/local/postgres.sh start "$DIR/postgres")
+mkdir "$DIR/run"
+ROWS=()
+if [ -n "${1:-}" ]; then ROWS+=(--rows "$1"); fi
+"${OTHERS[@]}" "target/$PROFILE/bench" run --brokers "$BROKERS" --database "$DATABASE" --programs "target/$PROFILE" \
+  --dir "$DIR/run" --out "$OUT" --size "${SIZE:-full}" "${PARTY[@]}" "${ROWS[@]}"
+say "kept in $OUT"

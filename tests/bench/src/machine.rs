@@ -1,0 +1,35 @@
+//! Where and when it was measured: without it no figure means anything.
+
+use std::fs;
+
+/// For the end of the table.
+pub(crate) fn describe(core: Option<usize>) -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').take(3).collect::<Vec<_>>().join(" ");
+    let pinned = core.map_or("nothing is pinned".to_owned(), |it| format!("parties are pinned to core {it}"));
+    format!(
+        "{} cores ({}), {pinned}; load before the run {load}; librdkafka {}; {} build; {}.",
+        cores(),
+        model(),
+        bus::librdkafka_version(),
+        if cfg!(debug_assertions) { "debug (its figures mean nothing)" } else { "release" },
+        chrono::Utc::now().format("%Y-%m-%d %H:%M UTC"),
+    )
+}
+
+/// All of the machine, whatever this process is pinned to.
+pub(crate) fn cores() -> usize {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    text.lines().filter(|it| it.starts_with("processor")).count().max(1)
+}
+
+fn model() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find(|it| it.starts_with("model name"));
+    line.and_then(|it| it.split_once(':')).map_or("unknown", |(_, name)| name.trim()).to_owned()
+}
+
+/// One minute's load, for the end of the run.
+pub(crate) fn load() -> String {
+    fs::read_to_string("/proc/loadavg").unwrap_or_default().split(' ').next().unwrap_or_default().to_owned()
+}
