@@ -3,6 +3,7 @@
 mod it {
     mod decisions;
     mod group;
+    mod identities;
     mod letters;
     mod transaction;
 }

@@ -29,22 +29,27 @@ pub enum Claimed {
     Taken,
 }
 
-/// One answer per identity, in order. No identity may be wanted twice.
+/// One answer per wish, in order. Of several who want one identity its holder asks, else the first: were it always the first,
+/// a holder that comes again behind another one would be told to wait for itself.
 pub async fn claim(tx: &mut Tx, target: &str, wanted: &[Wanted<'_>]) -> Result<Vec<Claimed>, Error> {
     let sql = "with wanted as (
                  select w.* from unnest($2::text[], $3::text[], $4::text[]) with ordinality as w (kind, match_key, op_key, n)),
+               asking as (
+                 select distinct on (w.kind, w.match_key) w.* from wanted w
+                 left join effects.identity i on i.target = $1 and i.kind = w.kind and i.match_key = w.match_key
+                 order by w.kind, w.match_key, coalesce(i.claimed_by = w.op_key, false) desc, w.n),
                claimed as (
                  insert into effects.identity as i (target, kind, match_key, claimed_by, claimed_until)
-                 select $1, kind, match_key, op_key, now() + $5 from wanted order by kind, match_key
+                 select $1, kind, match_key, op_key, now() + $5 from asking order by kind, match_key
                  on conflict (target, kind, match_key) do update
                    set claimed_by = excluded.claimed_by, claimed_until = excluded.claimed_until
                    where i.findings is null and (i.claimed_by = excluded.claimed_by or (i.claimed_until < now() and not exists (
                      select 1 from effects.effect_step s
                      where s.target = i.target and s.op_key = i.claimed_by and s.state in ('in_flight', 'unknown'))))
-                 returning kind, match_key)
+                 returning kind, match_key, claimed_by as op_key)
                select c.kind is not null as ours, i.findings
                from wanted w
-               left join claimed c using (kind, match_key)
+               left join claimed c using (kind, match_key, op_key)
                left join effects.identity i on i.target = $1 and i.kind = w.kind and i.match_key = w.match_key
                order by w.n";
     let rows = sqlx::query(sql)

@@ -1,6 +1,5 @@
 //! What an operation does next: its first open step is claimed, or it is complete.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,20 +53,10 @@ impl Work {
 
     /// Returns those that go on.
     async fn ask(&mut self, tx: &mut Tx, asking: Vec<(usize, usize, Mode)>) -> Result<Vec<usize>, Error> {
-        let mut wanted_once = HashSet::new();
-        let mut asked = Vec::new();
-        for (index, step, mode) in asking {
-            // Of several in one batch the first asks.
-            if wanted_once.insert(self.identity(index, step).cloned()) {
-                asked.push((index, step, mode));
-            } else {
-                self.nexts[index] = Some(Next::Later(TAKEN));
-            }
-        }
-        if asked.is_empty() {
+        if asking.is_empty() {
             return Ok(Vec::new());
         }
-        let wishes: Vec<_> = asked
+        let wishes: Vec<_> = asking
             .iter()
             .map(|(index, step, _)| {
                 let op = self.op(*index).expect("what asks is an operation");
@@ -76,7 +65,7 @@ impl Work {
             .collect();
         let answers = identities::claim(tx, self.target(), &wishes).await?;
         let mut go_on = Vec::new();
-        for ((index, step, mode), answer) in asked.into_iter().zip(answers) {
+        for ((index, step, mode), answer) in asking.into_iter().zip(answers) {
             match answer {
                 Claimed::Ours => self.claim(index, step, mode),
                 Claimed::Taken => self.nexts[index] = Some(Next::Later(TAKEN)),

@@ -1,0 +1,47 @@
+use store::effects::Findings;
+use store::effects::identities::{Claimed, Wanted, claim, confirm};
+use store::{Store, StoreSettings};
+
+async fn store() -> Store {
+    Store::open(&StoreSettings::new(testkit::database().await)).await.unwrap()
+}
+
+/// Each of these wants the same customer, in one transaction.
+async fn claimed(store: &Store, op_keys: &'static [&'static str]) -> Vec<Claimed> {
+    let claimed = store.transaction(move |tx| {
+        Box::pin(async move {
+            let wanted: Vec<_> = op_keys.iter().map(|op_key| wanted(op_key)).collect();
+            claim(tx, "erp-main", &wanted).await
+        })
+    });
+    claimed.await.unwrap()
+}
+
+fn wanted(op_key: &str) -> Wanted<'_> {
+    Wanted { kind: "customer", match_key: "new@example.com", op_key }
+}
+
+#[tokio::test]
+async fn of_several_who_want_one_identity_one_has_it() {
+    let store = store().await;
+    assert_eq!(claimed(&store, &["a", "b"]).await, [Claimed::Ours, Claimed::Taken]);
+    assert_eq!(claimed(&store, &["b"]).await, [Claimed::Taken]);
+}
+
+#[tokio::test]
+async fn its_holder_goes_on_wherever_it_stands_among_those_that_wait() {
+    let store = store().await;
+    claimed(&store, &["a"]).await;
+    assert_eq!(claimed(&store, &["b", "a", "c"]).await, [Claimed::Taken, Claimed::Ours, Claimed::Taken]);
+}
+
+#[tokio::test]
+async fn what_the_holder_learned_is_known_to_all() {
+    let store = store().await;
+    claimed(&store, &["a"]).await;
+    let learned = Findings::from([("party".to_owned(), "7".to_owned())]);
+    let found = learned.clone();
+    let confirmed = store.transaction(move |tx| Box::pin(async move { confirm(tx, "erp-main", &[(wanted("a"), &found)]).await }));
+    confirmed.await.unwrap();
+    assert_eq!(claimed(&store, &["b", "c"]).await, [Claimed::Known(learned.clone()), Claimed::Known(learned)]);
+}
