@@ -4,7 +4,7 @@ use contracts::wire::{Changed, Entity};
 use domain::{Customer, Order};
 use pipeline::{Next, Turn};
 
-use super::group::{Group, keeping_back, told};
+use super::group::{Group, keeping_back, stock_settings, told};
 use super::world::*;
 
 #[tokio::test]
@@ -67,6 +67,22 @@ async fn a_cancel_and_a_discard_give_back_and_an_edit_takes() {
     group.settle(&ordered("2", 1, 4)).await;
     assert_eq!(group.settle(&outcome("2", "place_order", Discarded, 1, 5)).await, "6: 10");
     assert_eq!(group.text("select concat_ws(' ', taken, given) from stock.desired").await, "9 5", "what the shop itself did");
+}
+
+#[tokio::test]
+async fn one_unit_in_three_shops_is_gone_everywhere_once_one_has_sold_it() {
+    let mut settings = stock_settings();
+    for other in ["shop-b", "shop-c"] {
+        settings.location_map.insert(other.to_owned(), settings.location_map["shop"].clone());
+    }
+    let group = Group::with(settings).await;
+    assert_eq!(group.settle(&observed(1, 1, 0, &[])).await, "1: 1, 1: 1, 1: 1");
+    assert_eq!(group.settle(&ordered("1", 1, 1)).await, "2: 0, 2: 0, 2: 0");
+    let moved = "select string_agg(concat(connection, ' ', taken), ', ' order by connection) from stock.desired";
+    assert_eq!(group.text(moved).await, "shop 1, shop-b 0, shop-c 0", "only the shop that sold it has lowered its level itself");
+    assert_eq!(group.settle(&observed(2, 1, 1, &[("1", 1)])).await, "done");
+    assert_eq!(group.settle(&cancelled("1", 2)).await, "done", "the ERP still holds it");
+    assert_eq!(group.settle(&observed(3, 1, 0, &[])).await, "3: 1, 3: 1, 3: 1");
 }
 
 #[tokio::test]

@@ -116,6 +116,28 @@ async fn a_level_that_somebody_has_raised_is_replaced_at_once() {
     assert_eq!(shop.mugs(), 9, "no order makes a level rise");
 }
 
+/// An order says nothing of the location that the shop takes it from.
+#[tokio::test]
+async fn of_two_locations_only_one_was_lowered_by_an_order_and_both_are_set_right() {
+    let mut settings = stock_settings();
+    settings.location_map.get_mut("shop").unwrap().get_mut("erp-main").unwrap().insert("B".to_owned(), "2".to_owned());
+    let (group, shop) = (Group::with(settings).await, FakeShop::showing(0));
+    shop.state().levels.insert(("7".to_owned(), "2".to_owned()), 0);
+    let second = domain::StockLevel { location: "B".to_owned(), ..level_of("MUG", 5, 0, 0, &[]) };
+    group.settle(&observed(1, 10, 0, &[])).await;
+    group.settle(&level_record(1, second)).await;
+    push_all(&group, &shop).await;
+    shop.sell(3);
+    group.settle(&ordered("1", 1, 3)).await;
+    push_all(&group, &shop).await;
+    let there = shop.state().levels[&("7".to_owned(), "2".to_owned())];
+    assert_eq!((shop.mugs(), there), (7, 2), "nobody knows yet where the three will come from");
+    group.settle(&observed(2, 10, 3, &[("1", 3)])).await;
+    push_all(&group, &shop).await;
+    let there = shop.state().levels[&("7".to_owned(), "2".to_owned())];
+    assert_eq!((shop.mugs(), there, group.dirty().await), (7, 5, 0));
+}
+
 #[tokio::test]
 async fn a_busy_shop_is_obeyed_and_nothing_is_lost() {
     let (group, shop) = shown().await;
