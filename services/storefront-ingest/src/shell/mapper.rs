@@ -31,10 +31,10 @@ pub struct Mapper {
 
 /// A raw record, understood.
 enum Understood {
-    /// `read_at`: we asked for them.
+    /// `as_of`: the time whose state they show, as far as anybody says.
     Entities {
         candidates: Vec<Candidate>,
-        read_at: Option<DateTime<Utc>>,
+        as_of: Option<DateTime<Utc>>,
     },
     ReRead(EntityRef),
     Gone {
@@ -62,8 +62,8 @@ struct Batch {
     disputed: BTreeSet<EntityRef>,
     /// To read again: the delivery told a part only.
     deltas: BTreeSet<EntityRef>,
-    /// Aggregates that were read at their source, and when.
-    reads: BTreeMap<String, DateTime<Utc>>,
+    /// Aggregates that were shown whole, and the time whose state that was.
+    shown: BTreeMap<String, DateTime<Utc>>,
 }
 
 /// Why a delta is in flight: until the entity that it is about has been read whole.
@@ -84,7 +84,7 @@ impl Decide for Mapper {
         batch.entities.save(tx).await?;
         entities::request_rereads(tx, &batch.disputed, "two bodies claim one version").await?;
         entities::request_rereads(tx, &batch.deltas, "the delivery was a delta").await?;
-        let answered = waiting_deltas(tx, &batch.reads).await?;
+        let answered = answered_deltas(tx, &batch.shown).await?;
         decisions::release(tx, Owner::Ingest, groups::MAPPER, &answered).await?;
         Ok(decided)
     }
@@ -127,7 +127,7 @@ impl Mapper {
             Mapped::ReRead(entity) => Understood::ReRead(entity),
             Mapped::Entities(entities) => {
                 let candidates = entities.into_iter().map(|it| Candidate::new(it, &delivery)).collect();
-                Understood::Entities { candidates, read_at: delivery.read_at }
+                Understood::Entities { candidates, as_of: delivery.read_at.or(delivery.triggered_at) }
             }
         })
     }
@@ -139,16 +139,16 @@ impl Mapper {
                 batch.deltas.insert(entity);
                 Decided::Waiting { reason: AWAITS_REREAD }
             }
-            Understood::Entities { candidates, read_at } => {
-                if let Some(read_at) = read_at {
-                    batch.reads.insert(record.key_text(), read_at);
+            Understood::Entities { candidates, as_of } => {
+                if let Some(as_of) = as_of.filter(|_| candidates.iter().any(|it| it.read_with() == it.entity)) {
+                    batch.shown.insert(record.key_text(), as_of);
                 }
                 self.accept(candidates, batch)
             }
             Understood::Gone { entity, read_at } => {
                 let decided = self.bury(entity, read_at, batch).unwrap_or_else(Decided::Fail);
                 if !matches!(decided, Decided::Fail(_)) {
-                    batch.reads.insert(record.key_text(), read_at);
+                    batch.shown.insert(record.key_text(), read_at);
                 }
                 decided
             }
@@ -290,16 +290,17 @@ fn named(understood: &[Result<Understood, Fault>]) -> BTreeSet<EntityRef> {
     named
 }
 
-/// Deltas that a read has answered: they had arrived before it began, so it shows what they told of.
-async fn waiting_deltas(tx: &mut Tx, reads: &BTreeMap<String, DateTime<Utc>>) -> Result<Vec<(Uuid, State, Option<&'static str>)>, Error> {
-    if reads.is_empty() {
+/// Deltas that had arrived before the time that a whole aggregate was shown of: it shows what they told of. As a rule that is
+/// the re-read that they asked for; where its answer became a letter, a later webhook.
+async fn answered_deltas(tx: &mut Tx, shown: &BTreeMap<String, DateTime<Utc>>) -> Result<Vec<(Uuid, State, Option<&'static str>)>, Error> {
+    if shown.is_empty() {
         return Ok(Vec::new());
     }
-    let sql = "select d.ce_id from ingest.decision d join unnest($1::text[], $2::timestamptz[]) as i (aggregate, read_at) using (aggregate)
-               where d.grp = $3 and d.state = 'in_flight' and d.reason = $4 and d.decided_at <= i.read_at";
+    let sql = "select d.ce_id from ingest.decision d join unnest($1::text[], $2::timestamptz[]) as i (aggregate, as_of) using (aggregate)
+               where d.grp = $3 and d.state = 'in_flight' and d.reason = $4 and d.decided_at <= i.as_of";
     let answered: Vec<Uuid> = sqlx::query_scalar(sql)
-        .bind(reads.keys().map(String::as_str).collect::<Vec<_>>())
-        .bind(reads.values().copied().collect::<Vec<_>>())
+        .bind(shown.keys().map(String::as_str).collect::<Vec<_>>())
+        .bind(shown.values().copied().collect::<Vec<_>>())
         .bind(groups::MAPPER)
         .bind(AWAITS_REREAD)
         .fetch_all(tx)

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use contracts::wire::{ChangeKind, Entity};
 use pipeline::{Next, Record};
-use sandbox::payloads::{EditWish, ShopOrder};
+use sandbox::payloads::{EditWish, RefundWish, ShopOrder};
 use serde_json::json;
 use storefront_ingest::core::raw;
 
@@ -44,6 +44,23 @@ async fn a_delta_is_in_flight_until_the_whole_was_read() {
     assert_eq!(group.states().await, ["applied", "in_flight reread", "applied"], "that read began before the delta came");
     assert_eq!(group.settle(&read_of(&group, &order, later())).await, "done");
     assert_eq!(group.states().await, ["applied", "applied reread", "applied", "applied no_change"]);
+}
+
+/// Its re-read may have become a letter.
+#[tokio::test]
+async fn a_later_webhook_answers_a_delta_as_well_as_its_re_read() {
+    let group = Group::new().await;
+    let mut generator = generator();
+    let mut order = new_order(&mut generator, 0);
+    let delta = json!({ "order_edit": { "order_id": order.id } }).to_string();
+    group.settle(&group.webhook("orders/edited", "e1", at(0), delta)).await;
+    group.settle(&group.order("orders/updated", &order)).await;
+    let refund = order.refund(&RefundWish::goodwill(1.into()), generator.ids(), at(2));
+    let refund = order.refund_to_rest(&refund).to_string();
+    group.settle(&group.webhook("refunds/create", "r1", later(), refund)).await;
+    assert_eq!(group.states().await[0], "in_flight reread", "one came too early, one does not show the order");
+    group.settle(&group.webhook("orders/updated", "u1", later(), order.to_rest().to_string())).await;
+    assert_eq!(group.states().await[0], "applied reread");
 }
 
 /// A delta says nothing that could replace what was lost.

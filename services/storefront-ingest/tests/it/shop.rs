@@ -113,3 +113,32 @@ async fn what_two_deliveries_dispute_is_read_from_the_shop() {
     assert!(rig.settled().await.balances());
     running.stop().await;
 }
+
+/// While the shop's API is away, what was only told in part is in flight, and nothing else waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delta_waits_in_flight_while_the_shop_cannot_be_asked() {
+    let Some(rig) = Rig::new().await else { return };
+    let running = rig.start().await;
+    let shop = rig.shop.shop();
+    let placed = shop.place_order(&OrderWish::default()).unwrap();
+    let other = shop.place_order(&OrderWish::default()).unwrap();
+    shop.settled(SOON).await.unwrap();
+    rig.settled().await;
+    rig.shop.gate().keeper().refuse(None).await;
+    let delta = format!("{{\"order_edit\":{{\"order_id\":{}}}}}", placed.id);
+    shop.send_raw_to(&rig.url, &RawDelivery::new("orders/edited", delta));
+    shop.annotate(other.id, "not held up").unwrap();
+    shop.settled(SOON).await.unwrap();
+    let failed = "select coalesce(max(attempts), 0)::bigint from ingest.reread";
+    eventually(SOON, async || if rig.count(failed).await >= 1 { Ok(()) } else { Err("not asked yet") }).await;
+    let sequence = "select max(seq) from ingest.entity where kind = 'order'";
+    eventually_eq(SOON, 2, async || rig.count(sequence).await).await;
+    let account = rig.account().await.unwrap();
+    let waiting: Vec<_> = account.lines.iter().filter(|it| it.reason.as_deref() == Some("reread")).collect();
+    assert_eq!(waiting.iter().map(|it| (it.state.as_str(), it.count)).collect::<Vec<_>>(), [("in_flight", 1)]);
+
+    rig.shop.gate().keeper().restore().await;
+    assert!(rig.settled().await.balances());
+    assert_eq!(rig.count("select count(*) from ingest.reread").await, 0);
+    running.stop().await;
+}
