@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fault::{Class, Fault};
+use fault::{Answer, Class, Fault};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -317,7 +317,8 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
                 lane.circuit.succeeded(now.into_std(), lane.spec.slots);
                 self.pend(hand, Turn::Acted(report));
             }
-            Err(error) if lane.spec.is_ours => {
+            // Our own broker is away: nobody's failure. What it refuses for good is judged like any other refusal.
+            Err(error) if lane.spec.is_ours && !matches!(error.fault.class.answer(), Answer::Letter) => {
                 self.metrics.failed(error.fault.class.as_str(), error.fault.code);
                 tracing::debug!(lane = lane.spec.name, error = %error.fault, "our own side refused, doing it again");
                 lane.slow_down(now.into_std(), OWN_RETRY);

@@ -107,7 +107,7 @@ pub struct LaneSpec {
     pub name: &'static str,
     /// Most acts at once.
     pub slots: usize,
-    /// The other side is part of the installation (our broker): retry for ever, in place, and tell nobody.
+    /// The other side is part of the installation (our broker): while it is away, retry for ever, in place, and tell nobody.
     pub is_ours: bool,
 }
 

@@ -34,6 +34,8 @@ pub struct TargetSettings {
     pub lease: Duration,
     #[serde(with = "humantime_serde", default = "default_look_gap")]
     pub look_gap: Duration,
+    #[serde(with = "humantime_serde", default = "default_dependency_wait")]
+    pub dependency_wait_max: Duration,
     #[serde(with = "humantime_serde", default = "default_stock_interval")]
     pub stock_interval: Duration,
     #[serde(with = "humantime_serde", default = "default_comparison_interval")]
@@ -53,6 +55,10 @@ fn default_lease() -> Duration {
 
 fn default_look_gap() -> Duration {
     Duration::from_secs(2)
+}
+
+fn default_dependency_wait() -> Duration {
+    Duration::from_secs(60)
 }
 
 fn default_stock_interval() -> Duration {

@@ -170,6 +170,7 @@ impl Target {
     fn engine_settings(&self, group: &str, grace: Duration) -> EngineSettings {
         let mut settings = EngineSettings::new(group);
         settings.stop_grace = grace.saturating_sub(CLOSING).max(CLOSING);
+        settings.retry.dependency_cap = self.settings.dependency_wait_max;
         // Whatever is taken in is claimed ahead of its slot. Far more than the slots can do within a lease would be claimed
         // over and over, and after a crash would wait for leases that nobody needed.
         settings.bounds.partition_records_max = (self.settings.concurrency * 40).clamp(200, settings.bounds.partition_records_max);

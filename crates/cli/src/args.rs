@@ -1,0 +1,270 @@
+//! The command line. Its help is the first page of the manual: examples first.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  tradewind dev --demo                      everything in one process, and a shop's day played through it
+  tradewind account                         what became of every change; exits 1 when something is missing
+  tradewind trace 1001                      one order, from the webhook to the ERP's number
+  tradewind dlq list                        what could not be applied, and why
+  tradewind dlq replay <id> --reason 'item added'
+  tradewind topics check && tradewind rules check routes.toml
+
+Exit codes: 0 good, 1 looked at and not good, 2 usage, 69 something does not answer, 70 failed, 78 settings.
+Data goes to standard output, everything else to standard error; --json gives data to programs.";
+
+#[derive(Debug, Parser)]
+#[command(name = "tradewind", version, about = "Keeps web shops and ERPs in step by events", after_help = EXAMPLES, propagate_version = true)]
+pub(crate) struct Args {
+    /// Where the installation is; without it defaults and the environment (TRADEWIND__STORE__URL=…)
+    #[arg(long, global = true, env = "TRADEWIND_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Data as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// All services in one process, with an embedded broker, a private database and sandbox platforms
+    Dev(Dev),
+    /// What became of every change that was accepted, by group and state
+    Account(Account),
+    /// One order's way through everything: deliveries, versions, commands, effects, letters
+    Trace(Trace),
+    /// Dead letters: list, show, replay, discard
+    Dlq {
+        #[command(subcommand)]
+        command: Dlq,
+    },
+    /// The topics of the installation: create, compare
+    Topics {
+        #[command(subcommand)]
+        command: Topics,
+    },
+    /// Routing rules: check a file before it is rolled out
+    Rules {
+        #[command(subcommand)]
+        command: Rules,
+    },
+    /// What each connector promises for each step of each operation
+    Connectors,
+    /// Brings the database's schema up to this version
+    Migrate(Migrate),
+    /// Sandbox platforms alone: a Shopify and an ERP to develop against
+    Sandbox(Sandbox),
+    /// Settings files for a local installation of real parts; `make up` uses it
+    #[command(hide = true)]
+    LocalConfig(LocalConfig),
+    /// A completion script, for example: tradewind completions bash > /etc/bash_completion.d/tradewind
+    Completions { shell: Shell },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Dev {
+    /// Play a shop's day, print its account, and end with 0 only if everything balances
+    #[arg(long)]
+    pub(crate) demo: bool,
+    /// Go on running after the demo, with the addresses printed
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Orders of the demo's day
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    pub(crate) orders: u32,
+    /// Seconds that the ERP is away in the middle of the day
+    #[arg(long, default_value_t = 10, value_name = "S")]
+    pub(crate) outage: u64,
+    /// The same seed plays the same day
+    #[arg(long, default_value_t = 1, env = "SEED")]
+    pub(crate) seed: u64,
+    /// Files of this run: secrets, the database's cluster, a settings file for the other commands
+    #[arg(long, default_value = ".local/dev", value_name = "FOLDER")]
+    pub(crate) dir: PathBuf,
+    /// A PostgreSQL server to use instead of a private one; a new database is made in it at each start
+    #[arg(long, value_name = "URL")]
+    pub(crate) database: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Account {
+    /// Ids behind a sum: the obligations of a group in this state
+    #[arg(long, value_name = "STATE", requires = "group")]
+    pub(crate) items: Option<String>,
+    /// The group whose ids are listed
+    #[arg(long)]
+    pub(crate) group: Option<String>,
+    /// Most ids
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: i64,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Trace {
+    /// The shop's order id, the number that the buyer sees, the ERP's number, or an aggregate key
+    pub(crate) order: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Dlq {
+    /// Letters, last failure first
+    List {
+        /// Only this state; without it dead and held
+        #[arg(long)]
+        state: Option<State>,
+        #[arg(long)]
+        group: Option<String>,
+        #[arg(long)]
+        code: Option<String>,
+        /// Only this aggregate key, such as shop-eu/order/1001
+        #[arg(long)]
+        key: Option<String>,
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// One letter: decoded, with its headers, causes and history
+    Show {
+        id: String,
+        /// With personal data; the look is logged
+        #[arg(long)]
+        payload: bool,
+    },
+    /// Another try in the group that failed; what is held behind it follows in order
+    Replay {
+        id: String,
+        /// Why; kept with the letter
+        #[arg(long)]
+        reason: String,
+    },
+    /// Give a letter up
+    Discard {
+        id: String,
+        /// Why; kept with the letter
+        #[arg(long)]
+        reason: String,
+        /// What becomes of the records held behind it
+        #[arg(long, value_enum)]
+        held: Held,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum State {
+    Dead,
+    Held,
+    Replaying,
+    Applied,
+    Superseded,
+    Discarded,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Held {
+    /// They follow in order
+    Release,
+    /// They are discarded as well
+    Discard,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Topics {
+    /// Creates what is missing and sets what differs; never deletes
+    Apply,
+    /// Says what differs; exits 1 if anything does
+    Check,
+    /// Prints the topic table
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Rules {
+    /// Says what is wrong in a rules file, by line and column; exits 1 if anything is
+    Check {
+        file: PathBuf,
+        /// Targets that exist; without it every name is taken
+        #[arg(long, value_name = "NAME")]
+        target: Vec<String>,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Migrate {
+    /// Only say how many migrations are missing; exits 1 if any is
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Sandbox {
+    /// Where webhooks are sent
+    #[arg(long, default_value = "http://127.0.0.1:8080/webhooks/shop-eu", value_name = "URL")]
+    pub(crate) door: String,
+    /// The shop's port; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Without the ERP
+    #[arg(long)]
+    pub(crate) shop_only: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LocalConfig {
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    #[arg(long)]
+    pub(crate) brokers: String,
+    #[arg(long)]
+    pub(crate) database: String,
+    /// What `tradewind --json sandbox` printed
+    #[arg(long)]
+    pub(crate) shop: PathBuf,
+    #[arg(long)]
+    pub(crate) erp_url: String,
+    /// The ids of the ERP's records, as its local setup writes them
+    #[arg(long)]
+    pub(crate) erp_ids: PathBuf,
+    #[arg(long)]
+    pub(crate) base_port: u16,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Elvish,
+    Fish,
+    Powershell,
+    Zsh,
+}
+
+pub(crate) fn completions(shell: Shell) {
+    let shell = match shell {
+        Shell::Bash => clap_complete::Shell::Bash,
+        Shell::Elvish => clap_complete::Shell::Elvish,
+        Shell::Fish => clap_complete::Shell::Fish,
+        Shell::Powershell => clap_complete::Shell::PowerShell,
+        Shell::Zsh => clap_complete::Shell::Zsh,
+    };
+    clap_complete::generate(shell, &mut Args::command(), "tradewind", &mut std::io::stdout());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_discard_says_why_and_what_becomes_of_the_held_ones() {
+        let parse = |line: &str| Args::try_parse_from(line.split(' '));
+        assert!(parse("tradewind dlq discard 1 --reason test").is_err());
+        assert!(parse("tradewind dlq discard 1 --held release").is_err());
+        assert!(parse("tradewind dlq discard 1 --reason test --held release").is_ok());
+    }
+}

@@ -1,0 +1,54 @@
+//! `tradewind connectors`: what each step of each operation promises. The one place that says what can't be promised.
+
+use std::process::ExitCode;
+
+use connector::erp::Guarantee;
+use serde::Serialize;
+
+use crate::print::{Printer, table};
+
+#[derive(Serialize)]
+struct Promise {
+    platform: &'static str,
+    operation: &'static str,
+    step: &'static str,
+    guarantee: Guarantee,
+    unknown_answer: &'static str,
+}
+
+const GAP: &str = "\
+A process that is stopped between the last look at its lease and the write to the socket, for longer than the lease, may send
+after another one has sent. idempotency_key and upsert steps are exactly once even then; unique steps as well, the target
+refuses the second; lookup steps are exactly once except in that gap; a step with no guarantee is never sent twice by us: it
+becomes a letter of class `ambiguous`, and a person decides.
+";
+
+pub(crate) fn run(printer: Printer) -> anyhow::Result<ExitCode> {
+    let mut promises = Vec::new();
+    for (platform, operations) in crate::dev::platforms().guarantees() {
+        for operation in operations {
+            for (step, guarantee) in operation.steps {
+                promises.push(Promise { platform, operation: operation.operation, step, guarantee, unknown_answer: resolution(guarantee) });
+            }
+        }
+    }
+    printer.print(&promises, |promises| {
+        let row = |it: &Promise| {
+            let guarantee = serde_json::to_value(it.guarantee).ok().and_then(|it| it.as_str().map(ToOwned::to_owned)).unwrap_or_default();
+            vec![it.platform.to_owned(), it.operation.to_owned(), it.step.to_owned(), guarantee, it.unknown_answer.to_owned()]
+        };
+        let head = ["platform", "operation", "step", "guarantee", "after an answer that can't be trusted"];
+        format!("{}\n{GAP}", table(&head, &promises.iter().map(row).collect::<Vec<_>>()))
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+fn resolution(guarantee: Guarantee) -> &'static str {
+    match guarantee {
+        Guarantee::IdempotencyKey => "the same request again, under the same key",
+        Guarantee::Upsert => "the same request again: it names the whole state",
+        Guarantee::Unique => "again; the target refuses a second one, then what is there is verified",
+        Guarantee::Lookup => "two spaced look-ups, then decide",
+        Guarantee::None => "a letter: a person decides",
+    }
+}

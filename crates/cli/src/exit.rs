@@ -1,0 +1,24 @@
+//! Exit codes, by sysexits where it has one.
+
+/// The command ran, and what it looked at is not as it should be: an account that does not balance, a topic that differs.
+pub(crate) const NOT_GOOD: u8 = 1;
+/// Something that the command needs does not answer.
+pub(crate) const UNAVAILABLE: u8 = 69;
+/// The settings can't be used.
+pub(crate) const SETTINGS: u8 = 78;
+/// Anything else.
+const FAILED: u8 = 70;
+
+/// The first cause that says what kind of failure it is.
+pub(crate) fn of(error: &anyhow::Error) -> u8 {
+    if error.chain().any(|it| it.is::<service_kit::settings::Error>()) {
+        return SETTINGS;
+    }
+    let is_away = error.chain().any(|it| {
+        let class = it.downcast_ref::<fault::Fault>().map(|it| it.class);
+        let class = class.or_else(|| it.downcast_ref::<store::Error>().map(fault::Classify::class));
+        let class = class.or_else(|| it.downcast_ref::<bus::Error>().map(fault::Classify::class));
+        class == Some(fault::Class::Outage) || it.is::<tonic::transport::Error>()
+    });
+    if is_away { UNAVAILABLE } else { FAILED }
+}
