@@ -1,9 +1,10 @@
 //! An installation: a shop, a broker, a database, and the service in this process or as one of its own.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use bus::{BusSettings, Consumer, Offsets};
+use bus::{BusSettings, Consumer, Offsets, PartitionOffsets};
 use bytes::Bytes;
 use connector::Platforms;
 use contracts::topics::{self, groups};
@@ -22,7 +23,7 @@ use tempfile::TempDir;
 use testkit::{Service, eventually};
 use tokio::task::JoinHandle;
 
-pub(super) const SOON: Duration = Duration::from_secs(60);
+pub(super) const SOON: Duration = Duration::from_secs(90);
 pub(super) const SECRET: &str = "sandbox-signing-secret";
 const TOPICS: [&str; 4] = [topics::RAW, topics::ORDERS, topics::CUSTOMERS, topics::REFUNDS];
 
@@ -167,24 +168,29 @@ impl Rig {
     /// Everything that was acked is mapped, and nothing is on its way. Returns the account.
     pub(super) async fn settled(&self) -> Account {
         eventually(SOON, async || {
-            let account = self.account().await.map_err(|error| error.to_string())?;
+            let account = self.account().await?;
             let on_the_way: Vec<_> = account.lines.iter().filter(|it| it.group == groups::MAPPER && it.state == "in_flight").collect();
-            let behind = self.behind().await;
+            let behind = self.behind().await?;
             if on_the_way.is_empty() && behind == 0 { Ok(account) } else { Err(format!("{on_the_way:?}, {behind} behind")) }
         })
         .await
     }
 
-    async fn behind(&self) -> i64 {
-        let offsets = Offsets::of_group(&self.bus, groups::MAPPER).unwrap().read(&self.bus.topic(topics::RAW), SOON).await.unwrap();
-        offsets.values().map(|it| it.end - it.committed.unwrap_or(it.start)).sum()
+    async fn behind(&self) -> Result<i64, String> {
+        let offsets = self.offsets(groups::MAPPER, &self.bus.topic(topics::RAW)).await?;
+        Ok(offsets.values().map(|it| it.end - it.committed.unwrap_or(it.start)).sum())
     }
 
-    pub(super) async fn account(&self) -> Result<Account, store::Error> {
+    /// A broker that has just started may not know its groups yet.
+    async fn offsets(&self, group: &str, topic: &str) -> Result<BTreeMap<i32, PartitionOffsets>, String> {
+        Offsets::of_group(&self.bus, group).unwrap().read(topic, SOON).await.map_err(|error| format!("{error:?}"))
+    }
+
+    pub(super) async fn account(&self) -> Result<Account, String> {
         let (mut progress, mut consumers) = (Vec::new(), Vec::new());
         for (topic, group) in topics::consumers([]).into_iter().filter(|(topic, _)| TOPICS.contains(&topic.as_str())) {
             let full = self.bus.topic(&topic);
-            let offsets = Offsets::of_group(&self.bus, &group).unwrap().read(&full, SOON).await.unwrap();
+            let offsets = self.offsets(&group, &full).await?;
             progress.extend(offsets.into_iter().map(|(partition, it)| Progress {
                 group: group.clone(),
                 topic: full.clone(),
@@ -198,7 +204,7 @@ impl Rig {
             }
         }
         let scope = Scope { raw_topic: self.bus.topic(topics::RAW), mapper: groups::MAPPER.to_owned(), consumers, progress };
-        account(&self.store, &scope).await
+        account(&self.store, &scope).await.map_err(|error| error.to_string())
     }
 
     /// The first records of a topic, by partition as they lie there.
