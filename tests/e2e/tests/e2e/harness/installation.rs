@@ -1,0 +1,329 @@
+//! One installation: its services as processes, its platforms in this process.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bus::BusSettings;
+use dead_letter_replayer::accounting::Accountant;
+use sandbox::erp::{Dedupe, ErpDouble, ErpSettings};
+use sandbox::faults::Latency;
+use sandbox::payloads::PayloadSettings;
+use sandbox::shopify::{ShopDouble, ShopSettings, TOPICS, WebhookSettings};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use store::account::Account;
+use store::{Store, StoreSettings};
+use tempfile::TempDir;
+use testkit::{Service, eventually};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::SOON;
+use super::programs::program;
+
+/// Names that `tradewind local-config` gives to the one shop and the one ERP.
+const SHOP: &str = "shop-eu";
+const ERP: &str = "erp-main";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Program {
+    Ingest,
+    Router,
+    Adapter,
+    Replayer,
+}
+
+impl Program {
+    pub(crate) const ALL: [Self; 4] = [Self::Ingest, Self::Router, Self::Adapter, Self::Replayer];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "storefront-ingest",
+            Self::Router => "order-router",
+            Self::Adapter => "erp-adapter",
+            Self::Replayer => "dead-letter-replayer",
+        }
+    }
+}
+
+/// What a test is about; the rest is as everywhere.
+pub(crate) struct Setup {
+    pub(crate) erp: ErpSettings,
+    pub(crate) webhooks: WebhookSettings,
+    /// Of claimed steps in the ERP. A killed adapter's claims go on when they are over.
+    pub(crate) lease: Duration,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            // It takes a second sale of the same order: only our own care prevents one.
+            erp: ErpSettings { dedupe: Dedupe::LookupOnly, latency: Latency::Fixed { ms: 3 }, ..ErpSettings::default() },
+            // Retries of hours pass in seconds.
+            webhooks: WebhookSettings { time_scale: 2_000.0, delete_failing: false, ..WebhookSettings::default() },
+            lease: Duration::from_secs(6),
+        }
+    }
+}
+
+pub(crate) struct Installation {
+    pub(crate) shop: ShopDouble,
+    pub(crate) erp: ErpDouble,
+    pub(crate) store: Store,
+    accountant: Accountant,
+    services: BTreeMap<Program, Process>,
+    lease: Duration,
+    api: u16,
+    door: u16,
+    prefix: String,
+    dir: TempDir,
+}
+
+impl Installation {
+    /// With every service running. `None`: there is no Kafka here, and the test has to return.
+    pub(crate) async fn start(setup: Setup) -> Option<Self> {
+        let brokers = testkit::kafka().await?;
+        let (database, prefix) = (testkit::database().await, testkit::prefix());
+        let skus = setup.erp.items.iter().map(|it| it.sku.clone()).collect();
+        let payloads = PayloadSettings { skus, ..PayloadSettings::default() };
+        let shop = ShopSettings { webhooks: setup.webhooks, stock: 1_000, payloads, ..ShopSettings::default() };
+        let shop = ShopDouble::start(shop).unwrap();
+        let erp = ErpDouble::start(setup.erp).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        write_config(dir.path(), &brokers, &database, &shop, &erp).await;
+
+        let store = Store::open(&StoreSettings { connections_max: 2, ..StoreSettings::new(&database) }).await.unwrap();
+        let bus = BusSettings::local(&brokers).with_prefix(&prefix);
+        let accountant = Accountant::new(store.clone(), bus, &[ERP.parse().unwrap()]).unwrap();
+        let (api, door) = (testkit::free_port(), testkit::free_port());
+        let services = BTreeMap::new();
+        // Both stay until the servers end: for whoever wants to know why a test failed.
+        eprintln!("topics {prefix}*, {database}");
+        let mut installation = Self { shop, erp, store, accountant, services, lease: setup.lease, api, door, prefix, dir };
+        assert_eq!(installation.tradewind(&["topics", "apply"]).await.code, 0);
+        for which in Program::ALL {
+            let process = installation.launch(which).await;
+            installation.services.insert(which, process);
+        }
+        for process in installation.services.values_mut() {
+            process.ready().await;
+        }
+        installation.shop.subscribe(&format!("http://127.0.0.1:{door}/webhooks/{SHOP}"), &TOPICS);
+        Some(installation)
+    }
+
+    /// A process with this installation's settings. Its admin port is one of its own, so that there may be several.
+    async fn launch(&self, which: Program) -> Process {
+        let path = program(which.name()).await;
+        let config = self.file(&format!("{}.toml", which.name()));
+        let loopback = |port: u16| format!("127.0.0.1:{port}");
+        let admin = loopback(testkit::free_port());
+        let builder = Service::builder(path)
+            .arg("--config")
+            .arg(config.to_string_lossy())
+            .env("TRADEWIND__ADMIN__LISTEN", &admin)
+            .env("TRADEWIND__BUS__PREFIX", &self.prefix)
+            .env("TRADEWIND__TELEMETRY__LEVEL", std::env::var("TRADEWIND_LOG").unwrap_or_else(|_| "info".to_owned()))
+            // A killed process is missed after the shortest time that brokers allow.
+            .env("TRADEWIND__BUS__PROPERTIES__SESSION.TIMEOUT.MS", "'6000'")
+            .env("TRADEWIND__BUS__PROPERTIES__HEARTBEAT.INTERVAL.MS", "'1000'");
+        let builder = match which {
+            Program::Ingest => builder.env("TRADEWIND__DOOR__LISTEN", loopback(self.door)),
+            Program::Router => builder,
+            Program::Adapter => builder
+                .env("TRADEWIND__TARGETS__ERP-MAIN__LEASE", format!("{}ms", self.lease.as_millis()))
+                .env("TRADEWIND__TARGETS__ERP-MAIN__LOOK_GAP", "100ms")
+                .env("TRADEWIND__TARGETS__ERP-MAIN__STOCK_INTERVAL", "200ms"),
+            Program::Replayer => builder.env("TRADEWIND__API__LISTEN", loopback(self.api)),
+        };
+        Process { service: builder.start(), admin }
+    }
+
+    /// The process of a service that was started first.
+    pub(crate) fn process(&mut self, which: Program) -> &mut Process {
+        self.services.get_mut(&which).expect("all were started")
+    }
+
+    /// One more process of a service, ready.
+    pub(crate) async fn another(&self, which: Program) -> Process {
+        let mut process = self.launch(which).await;
+        process.ready().await;
+        process
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The operator's tool, as a process of its own.
+    pub(crate) async fn tradewind(&self, arguments: &[&str]) -> Said {
+        let mut command = tokio::process::Command::new(program("tradewind").await);
+        let output = command
+            .arg("--config")
+            .arg(self.file("tradewind.toml"))
+            .args(arguments)
+            .env("TRADEWIND__BUS__PREFIX", &self.prefix)
+            .env("TRADEWIND__API__URL", format!("http://127.0.0.1:{}", self.api))
+            .output()
+            .await
+            .unwrap();
+        Said::from(&output)
+    }
+
+    pub(crate) async fn account(&self) -> Account {
+        self.accountant.account().await.unwrap()
+    }
+
+    /// Waits until the shop has sent everything and nothing of it is in flight any more.
+    #[track_caller]
+    pub(crate) fn settled(&self) -> impl Future<Output = Account> {
+        self.settled_but(0)
+    }
+
+    /// The same, with so many that wait for something that is yet to happen.
+    #[track_caller]
+    pub(crate) fn settled_but(&self, waiting: i64) -> impl Future<Output = Account> {
+        eventually(SETTLED, async move || {
+            self.shop.settled(Duration::from_secs(10)).await.map_err(|it| it.to_string())?;
+            // First: what is read again becomes a delivery, which the account knows of.
+            if self.count("select count(*) from ingest.reread").await > 0 {
+                return Err("orders are to be read again".to_owned());
+            }
+            let account = self.account().await;
+            let in_flight: Vec<_> = account.lines.iter().filter(|it| it.state == "in_flight" && it.group != "inventory-sync").collect();
+            if in_flight.iter().map(|it| it.count).sum::<i64>() == waiting { Ok(account) } else { Err(format!("{in_flight:?}")) }
+        })
+    }
+
+    /// What cannot be applied and waits for somebody, as `tradewind dlq list` tells it.
+    pub(crate) async fn letters(&self) -> Vec<Value> {
+        let listed = self.tradewind(&["--json", "dlq", "list"]).await.json();
+        listed.as_array().expect("a list of letters").clone()
+    }
+
+    /// Waits for the dead letter of this code, and returns it.
+    #[track_caller]
+    pub(crate) fn dead(&self, code: &'static str) -> impl Future<Output = Value> {
+        eventually(SOON, async move || {
+            let letters = self.letters().await;
+            let found = letters.iter().find(|it| it["state"] == "dead" && it["code"] == code).cloned();
+            found.ok_or(letters)
+        })
+    }
+
+    /// Of one number that a query gives.
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(self.store.pool()).await.unwrap()
+    }
+
+    /// Of one text that a query gives.
+    pub(crate) async fn text(&self, sql: &'static str) -> String {
+        sqlx::query_scalar(sql).fetch_one(self.store.pool()).await.unwrap()
+    }
+
+    /// An order's row in the router's book.
+    pub(crate) async fn life(&self, order: u64) -> Option<Life> {
+        let sql = "select stage, display_number, erp_id, erp_number, erp_confirmed from router.life where aggregate = $1";
+        sqlx::query_as(sql).bind(key(order)).fetch_optional(self.store.pool()).await.unwrap()
+    }
+}
+
+/// A service that runs by itself.
+pub(crate) struct Process {
+    service: Service,
+    admin: String,
+}
+
+impl Process {
+    /// Waits until it says so.
+    pub(crate) async fn ready(&mut self) {
+        let ready = eventually(SOON, async || {
+            assert!(self.service.is_running(), "it has ended instead");
+            let answer = get(&self.admin, "/ready").await.map_err(|it| it.to_string())?;
+            if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(answer) }
+        });
+        ready.await;
+    }
+
+    /// SIGKILL, and the same again.
+    pub(crate) fn kill_and_restart(&mut self) {
+        self.service.kill();
+        self.service.restart();
+    }
+
+    /// SIGTERM: it gives back what it has and ends well.
+    pub(crate) async fn leave(mut self) {
+        let ended = self.service.terminate(SOON).await;
+        assert_eq!(ended.code(), Some(0), "{}", self.service.log());
+    }
+}
+
+/// What the router knows of an order.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub(crate) struct Life {
+    pub(crate) stage: String,
+    pub(crate) display_number: String,
+    pub(crate) erp_id: Option<String>,
+    pub(crate) erp_number: Option<String>,
+    pub(crate) erp_confirmed: bool,
+}
+
+/// The aggregate key of an order of the shop.
+pub(crate) fn key(order: u64) -> String {
+    format!("{SHOP}/order/{order}")
+}
+
+/// What a command printed.
+#[derive(Debug)]
+#[expect(dead_code, reason = "what went to standard error is shown by a test that fails")]
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Said {
+    fn from(output: &std::process::Output) -> Self {
+        let text = |it: &[u8]| String::from_utf8_lossy(it).into_owned();
+        Self { code: output.status.code().unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+
+    /// What `--json` printed, of a command that ended well.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        assert_eq!(self.code, 0, "{self:?}");
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// As `make up` does it.
+async fn write_config(dir: &Path, brokers: &str, database: &str, shop: &ShopDouble, erp: &ErpDouble) {
+    let settings = shop.settings();
+    let access = json!({
+        "domain": settings.shop_domain,
+        "url": shop.base_url(),
+        "access_token": settings.access_token.expose_secret(),
+        "webhook_secret": settings.secret.expose_secret(),
+        "location": shop.location_id().to_string(),
+    });
+    let (shop_file, ids_file) = (dir.join("shop.json"), dir.join("ids.json"));
+    std::fs::write(&shop_file, access.to_string()).unwrap();
+    std::fs::write(&ids_file, erp.ids().to_string()).unwrap();
+    let mut command = tokio::process::Command::new(program("tradewind").await);
+    command.arg("local-config").arg("--dir").arg(dir).arg("--shop").arg(shop_file).arg("--erp-ids").arg(ids_file);
+    // The ports are replaced one by one: free ones are rarely neighbours.
+    command.args(["--brokers", brokers, "--database", database, "--erp-url", &erp.url(), "--base-port", "1024"]);
+    let said = Said::from(&command.output().await.unwrap());
+    assert_eq!(said.code, 0, "{said:?}");
+}
+
+async fn get(address: &str, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+const SETTLED: Duration = Duration::from_secs(120);

@@ -1,0 +1,63 @@
+//! What the doubles' own logs say, whatever Tradewind claims.
+
+use domain::Decimal;
+use sandbox::effects::Kind;
+use sandbox::payloads::{FinancialStatus, ShopOrder};
+
+use super::Installation;
+
+/// Every order of the shop is one sale of the ERP, of the amount and in the state that it has in the shop; one that was
+/// cancelled may have ended before it got there.
+#[track_caller]
+pub(crate) fn assert_once(installation: &Installation) {
+    let mut wrong = Vec::new();
+    for order in installation.shop.orders() {
+        let sales = installation.erp.sales_of(&order.id.to_string());
+        let is_right = match sales.as_slice() {
+            [] => order.is_cancelled(),
+            [_] if order.is_cancelled() => true,
+            [sale] => sale.total == amount(&order) && (sale.state == "quotation") != is_paid(&order),
+            _ => false,
+        };
+        if !is_right {
+            wrong.push(format!("{} {} of {}, {:?}: {sales:?}", order.id, order.name, amount(&order), order.financial_status()));
+        }
+    }
+    let repeated = installation.erp.effects().repeated("sale.sale.create");
+    assert!(wrong.is_empty() && repeated.is_empty(), "created again: {repeated:?}\n{}", wrong.join("\n"));
+}
+
+/// What the sale has to come to. Refunds are sales of their own.
+fn amount(order: &ShopOrder) -> Decimal {
+    order.total().shop
+}
+
+fn is_paid(order: &ShopOrder) -> bool {
+    use FinancialStatus::{Authorized, Paid, PartiallyPaid, PartiallyRefunded, Pending, Refunded, Voided};
+    match order.financial_status() {
+        Paid | PartiallyRefunded | Refunded => true,
+        Authorized | Pending | PartiallyPaid | Voided => false,
+    }
+}
+
+/// What was done to each sale was done in an order that makes sense: created first, confirmed once, nothing rewritten afterwards.
+#[track_caller]
+pub(crate) fn assert_in_order(installation: &Installation) {
+    let effects = installation.erp.effects();
+    let mut wrong = Vec::new();
+    for order in installation.shop.orders() {
+        let id = order.id.to_string();
+        let of_order = effects.entries().iter().filter(|it| it.kind == Kind::Applied && it.external_id.as_deref() == Some(&id));
+        let done: Vec<&str> = of_order.filter_map(|it| it.operation.strip_prefix("sale.sale.")).collect();
+        let mut after_confirm = done.iter().skip_while(|it| **it != "confirm").skip(1);
+        // A cancellation writes, too: what the ERP shall ignore.
+        let rewrites: &[&str] = if order.is_cancelled() { &["create", "draft", "quote"] } else { &["create", "draft", "quote", "write"] };
+        let is_wrong = done.first().is_some_and(|it| *it != "create")
+            || done.iter().filter(|it| **it == "confirm").count() > 1
+            || after_confirm.any(|it| rewrites.contains(it));
+        if is_wrong {
+            wrong.push(format!("{id}: {done:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}

@@ -1,0 +1,49 @@
+//! The programs under test.
+//!
+//! Cargo builds a package's programs for that package's own integration tests only, never for somebody else's. So the first
+//! test that starts one has cargo build them all: a second where they are up to date, as after `make build`, and never a stale
+//! one. `TRADEWIND_BUILT=1` takes them as they are.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use tokio::sync::OnceCell;
+
+/// The package of each program: all of its name but for the command line.
+const PACKAGES: [&str; 6] = ["cli", "dead-letter-replayer", "erp-adapter", "inventory-sync", "order-router", "storefront-ingest"];
+
+/// The program's path. It is there and up to date.
+pub(super) async fn program(name: &str) -> PathBuf {
+    static BUILT: OnceCell<()> = OnceCell::const_new();
+    BUILT.get_or_init(async || tokio::task::spawn_blocking(build).await.expect("cargo is waited for in peace")).await;
+    testkit::binary(name)
+}
+
+fn build() {
+    // Without cargo we are the archive of a build, and so are they.
+    let Some(cargo) = std::env::var_os("CARGO").filter(|_| std::env::var_os("TRADEWIND_BUILT").is_none()) else { return };
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--offline", "--bins"]).current_dir(testkit::repository()).stdin(Stdio::null());
+    for package in PACKAGES {
+        command.args(["--package", package]);
+    }
+    if let Some(profile) = profile() {
+        command.args(["--profile", &profile]);
+    }
+    // Of this very package: a build must not see them, or everything is built again.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_")) {
+        if !matches!(name.to_str(), Some("CARGO_HOME" | "CARGO_TARGET_DIR")) {
+            command.env_remove(name);
+        }
+    }
+    let built = command.status().expect("cargo runs again, it has run us");
+    assert!(built.success(), "the programs could not be built; see above");
+}
+
+/// Of the running test, from where cargo puts it: `target/<profile>/deps`. `None`: the default.
+fn profile() -> Option<String> {
+    let test = std::env::current_exe().expect("a running program has a path");
+    let folder = test.ancestors().nth(2).and_then(|it| it.file_name()).expect("cargo puts tests into target/<profile>/deps");
+    let folder = folder.to_string_lossy().into_owned();
+    (folder != "debug").then_some(folder)
+}

@@ -1,0 +1,81 @@
+//! What becomes of an order in the shop becomes of its sale in the ERP.
+
+use domain::Decimal;
+use sandbox::payloads::{PaymentWish, RefundWish, ShopRefund};
+use sandbox::shopify::Release;
+use testkit::{eventually, eventually_eq};
+
+use super::harness::{Installation, SOON, Setup, assert_once, mugs};
+
+/// The states of an order's sales: one, unless something is wrong.
+fn states(it: &Installation, web_id: &str) -> Vec<&'static str> {
+    it.erp.sales_of(web_id).iter().map(|it| it.state).collect()
+}
+
+/// What the ERP's sales for a refund come to: one, unless something is wrong.
+fn refunded_in_erp(it: &Installation, refund: u64) -> Vec<Decimal> {
+    it.erp.sales_of(&format!("refund:{refund}")).iter().map(|it| it.total).collect()
+}
+
+fn money_back(refund: &ShopRefund) -> Decimal {
+    refund.transactions.iter().map(|it| it.amount.shop).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn paying_cancelling_and_giving_back_reach_the_erp() {
+    let Some(it) = Installation::start(Setup::default()).await else { return };
+    let wait_for = async |order: u64, state: &'static str| {
+        eventually_eq(SOON, vec![state], async || states(&it, &order.to_string())).await;
+    };
+
+    let [paid_later, cancelled_as_quotation, cancelled_when_sold, refunded] =
+        [PaymentWish::Pending, PaymentWish::Pending, PaymentWish::Paid, PaymentWish::Paid]
+            .map(|payment| it.shop.place_order(&mugs(payment)).unwrap().id);
+    wait_for(paid_later, "quotation").await;
+    wait_for(cancelled_as_quotation, "quotation").await;
+    wait_for(cancelled_when_sold, "processing").await;
+    wait_for(refunded, "processing").await;
+
+    it.shop.pay(paid_later).unwrap();
+    it.shop.cancel(cancelled_as_quotation, "customer", true).unwrap();
+    it.shop.cancel(cancelled_when_sold, "customer", true).unwrap();
+    let line = it.shop.order(refunded).unwrap().lines[0].id;
+    it.shop.refund(refunded, &RefundWish::line(line, 1)).unwrap();
+    wait_for(paid_later, "processing").await;
+    wait_for(cancelled_as_quotation, "cancelled").await;
+    it.settled().await;
+    assert_once(&it);
+    // A quotation is withdrawn; what was sold is given back by a sale of its own, and nothing of it is sent.
+    let cancelled = it.shop.order(cancelled_when_sold).unwrap();
+    assert_eq!(refunded_in_erp(&it, cancelled.refunds[0].id), [-cancelled.total().shop]);
+    assert_eq!(it.erp.sales_of(&cancelled_when_sold.to_string())[0].shipment_state, "none");
+    let refund = &it.shop.order(refunded).unwrap().refunds[0];
+    assert_eq!(refunded_in_erp(&it, refund.id), [-money_back(refund)]);
+    assert!(it.letters().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_that_overtakes_its_order_waits_for_it() {
+    let Some(it) = Installation::start(Setup::default()).await else { return };
+    it.shop.hold();
+    let placed = it.shop.place_order(&mugs(PaymentWish::Paid)).unwrap();
+    let line = it.shop.order(placed.id).unwrap().lines[0].id;
+    let refund = it.shop.refund(placed.id, &RefundWish::line(line, 1)).unwrap();
+    it.shop.send_again(std::slice::from_ref(refund.delivery("refunds/create").unwrap()));
+    let waiting = eventually(SOON, async || {
+        let account = it.account().await;
+        let found =
+            account.lines.iter().find(|it| it.group == "order-router" && it.reason.as_deref() == Some("dependency_missing")).cloned();
+        found.ok_or(account.lines)
+    });
+    let waiting = waiting.await;
+    assert_eq!((waiting.kind.as_str(), waiting.state.as_str(), waiting.count), ("refund", "in_flight", 1));
+    assert_eq!((it.life(placed.id).await, it.erp.sales()), (None, Vec::new()));
+
+    it.shop.release(Release::AsHeld);
+    it.settled().await;
+    assert_once(&it);
+    let refund = &it.shop.order(placed.id).unwrap().refunds[0];
+    assert_eq!(refunded_in_erp(&it, refund.id), [-money_back(refund)]);
+    assert!(it.letters().await.is_empty());
+}
