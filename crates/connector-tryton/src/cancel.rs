@@ -13,13 +13,12 @@
 use connector::erp::{Findings, Guarantee, Probe, StepCall, StepError};
 use domain::Operation;
 use fault::Fault;
-use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use crate::Target;
 use crate::error::{Refusal, RpcError};
 use crate::orders::findings;
-use crate::refunds::{self, Part};
+use crate::refunds::{self, GivenBack, Part};
 use crate::steps::Row;
 use crate::wire::{Document, Sale, SaleState};
 
@@ -112,12 +111,10 @@ impl Target {
     pub(crate) async fn probe_cancel(&self, call: &StepCall<'_>, stage: Stage) -> Result<Probe, Fault> {
         let (_, sale) = self.existing(call, Part::Main).await?;
         if stage == Stage::Withdraw && sale.state.is_confirmed() {
-            let refunded = self.refunded(&sale).await?;
-            if !sale.total_amount.is_zero() && sale.total_amount + refunded == Decimal::ZERO {
-                return Ok(Probe::Done(refunds::nothing_due("the order was given back in full")));
-            }
-            if !refunded.is_zero() {
-                return Err(Refusal::Refunded(sale.id).into());
+            match self.given_back(&sale).await? {
+                GivenBack::Nothing => {}
+                GivenBack::Part => return Err(Refusal::Refunded(sale.id).into()),
+                GivenBack::Everything => return Ok(Probe::Done(refunds::nothing_due("the order was given back in full"))),
             }
         }
         Ok(if is_due(&sale, stage)? { Probe::Missing } else { Probe::Done(findings(&sale)) })

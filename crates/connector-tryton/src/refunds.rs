@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use connector::erp::{Findings, Probe, StepCall, StepError};
 use domain::refund::{RefundAdjustment, RefundAdjustmentKind, RefundLine, Restock};
-use domain::{Money, Order, Refund, TaxLine};
+use domain::{Money, Order, PaymentStatus, Refund, TaxLine};
 use fault::Fault;
 use rust_decimal::Decimal;
 use serde::Deserialize;
@@ -25,7 +25,7 @@ use crate::error::Refusal;
 use crate::orders::Parties;
 use crate::rpc::Search;
 use crate::taxes;
-use crate::wire::{SALE, Sale, SaleState};
+use crate::wire::{SALE, Sale, SaleLine, SaleState};
 
 /// Which of a refund's sales.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,6 +207,10 @@ impl Target {
         let sold = self.find_sale(self.web_shop(&call.command.connection)?, &order.id).await?;
         let sold = sold.ok_or_else(|| Refusal::UnknownOrder(order.id.clone()))?;
         match sold.state {
+            // What was taken out before anybody paid is not given back: the quotation is revised or withdrawn instead.
+            SaleState::Draft | SaleState::Quotation if !moves_money(refund) => {
+                return Ok(nothing_due("the order was never paid"));
+            }
             SaleState::Draft | SaleState::Quotation => return Err(Refusal::NotYetSold(sold.id).into()),
             SaleState::Cancelled => return Ok(nothing_due("the order was cancelled")),
             SaleState::Confirmed | SaleState::Processing | SaleState::Done => {}
@@ -236,9 +240,23 @@ impl Target {
         Ok(rows.into_iter().filter(|it| it.sale.state != SaleState::Cancelled).collect())
     }
 
-    /// What was given back of a sale: negative.
-    pub(crate) async fn refunded(&self, sold: &Sale) -> Result<Decimal, Fault> {
-        Ok(self.refunds(sold.id).await?.iter().map(|it| it.sale.total_amount).sum())
+    /// What was given back of a sale.
+    pub(crate) async fn given_back(&self, sold: &Sale) -> Result<GivenBack, Fault> {
+        let refunds = self.refunds(sold.id).await?;
+        let money: Decimal = refunds.iter().map(|it| it.sale.total_amount).sum();
+        if money.is_zero() {
+            return Ok(GivenBack::Nothing);
+        }
+        let mut left = pieces(sold);
+        for (sku, quantity) in refunds.iter().flat_map(|it| pieces(&it.sale)) {
+            // Their quantities are negative.
+            *left.entry(sku).or_default() += quantity;
+        }
+        // A tip or the delivery may stay with the seller; without goods nothing is left to call off. Only goods have moves.
+        let goods: Vec<_> = sold.lines.iter().filter(|it| !it.moves.is_empty()).filter_map(SaleLine::sku).collect();
+        let is_back = |sku: &&str| left.get(*sku).is_none_or(|it| *it <= Decimal::ZERO);
+        let is_all = sold.total_amount + money == Decimal::ZERO || (!goods.is_empty() && goods.iter().all(is_back));
+        Ok(if is_all { GivenBack::Everything } else { GivenBack::Part })
     }
 
     /// Pieces of each item that were refunded and do not come back.
@@ -251,6 +269,20 @@ impl Target {
         }
         Ok(kept_back)
     }
+}
+
+/// How much of a sale was given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GivenBack {
+    Nothing,
+    Part,
+    /// All its money, or all its goods.
+    Everything,
+}
+
+/// Whether any money went back, or is about to.
+fn moves_money(refund: &Refund) -> bool {
+    refund.payments.iter().any(|it| matches!(it.status, PaymentStatus::Success | PaymentStatus::Pending))
 }
 
 /// Refuses more pieces or more money than are left.
@@ -280,8 +312,8 @@ fn capped(cart: &Cart, sold: &Sale, others: &[Sale]) -> Result<(), Refusal> {
 fn pieces(sale: &Sale) -> BTreeMap<String, Decimal> {
     let mut pieces = BTreeMap::new();
     for line in sale.lines.iter().filter(|it| it.kind == "line") {
-        if let Some(sku) = line.product_code.as_ref().and_then(|it| it.code.clone()) {
-            *pieces.entry(sku).or_default() += line.quantity.unwrap_or_default();
+        if let Some(sku) = line.sku() {
+            *pieces.entry(sku.to_owned()).or_default() += line.quantity.unwrap_or_default();
         }
     }
     pieces

@@ -117,6 +117,12 @@ pub(crate) struct SaleLine {
     pub(crate) moves_ignored: Vec<i64>,
 }
 
+impl SaleLine {
+    pub(crate) fn sku(&self) -> Option<&str> {
+        self.product_code.as_ref()?.code.as_deref()
+    }
+}
+
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Move {
     pub(crate) id: i64,

@@ -2,7 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use domain::order::{CouponCode, DiscountAllocation, DiscountKind, FinancialState, FulfillmentState, OrderTotals, TaxLine};
+use domain::order::{
+    CouponCode, DiscountAllocation, DiscountKind, FinancialState, FulfillmentState, OrderTotals, Payment, PaymentKind, PaymentStatus,
+    TaxLine,
+};
 use domain::refund::{RefundAdjustment, RefundAdjustmentKind, RefundLine, Restock};
 use domain::{
     Address, AggregateKey, Currency, Customer, EntityKind, EntityRef, ErpCommand, Money, MoneyPair, Operation, OperationKey, Order,
@@ -210,6 +213,21 @@ pub(crate) fn refund(order: &Order, quantity: i64, restock: Restock) -> Refund {
     Refund { lines: vec![refund_line(order, 0, quantity, restock)], ..goodwill(order, "0") }
 }
 
+/// Money that went back for an order.
+pub(crate) fn paid_back(order: &Order) -> Payment {
+    Payment {
+        id: fresh_id(),
+        order_id: order.id.clone(),
+        kind: PaymentKind::Refund,
+        status: PaymentStatus::Success,
+        gateway: "card".to_owned(),
+        brand: String::new(),
+        amount: euro(decimal("11.40")).shop,
+        reference: String::new(),
+        processed_at: None,
+    }
+}
+
 pub(crate) fn refund_line(order: &Order, position: usize, quantity: i64, restock: Restock) -> RefundLine {
     let line = &order.lines[position];
     let share = Decimal::from(quantity) / line.quantity;
@@ -227,16 +245,6 @@ pub(crate) fn refund_line(order: &Order, position: usize, quantity: i64, restock
 }
 
 /// Delivery, with its tax.
-pub(crate) fn shipping_back(order: &Order) -> RefundAdjustment {
-    let line = &order.shipping_lines[0];
-    RefundAdjustment {
-        id: "shipping".to_owned(),
-        kind: RefundAdjustmentKind::Shipping,
-        reason: String::new(),
-        amount: line.price,
-        tax: line.taxes[0].amount,
-    }
-}
 
 pub(crate) fn goodwill(order: &Order, amount: &str) -> Refund {
     let adjustment = RefundAdjustment {
