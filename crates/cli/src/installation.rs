@@ -113,7 +113,11 @@ pub(crate) struct Files {
 pub(crate) fn write(dir: &Path, parts: &Parts, ports: Ports, embedded_bytes_max: Option<u64>) -> anyhow::Result<Files> {
     let writer = Writer { dir: dir.to_owned() };
     let shop = writer.shop(&parts.shop)?;
-    let erp = writer.erp(&parts.erp)?;
+    let mut erp = writer.erp(&parts.erp)?;
+    if embedded_bytes_max.is_some() {
+        // The sandbox ERP takes more at once than a real one does.
+        erp.insert("concurrency".to_owned(), 16.into());
+    }
     let rules = writer.text("rules.toml", RULES)?;
     let (brokers, database) = (parts.brokers.as_str(), parts.database.as_str());
     let loopback = |port: u16| format!("127.0.0.1:{port}");

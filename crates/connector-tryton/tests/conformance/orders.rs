@@ -244,8 +244,6 @@ pub(crate) fn refund_line(order: &Order, position: usize, quantity: i64, restock
     }
 }
 
-/// Delivery, with its tax.
-
 pub(crate) fn goodwill(order: &Order, amount: &str) -> Refund {
     let adjustment = RefundAdjustment {
         id: "adjustment".to_owned(),

@@ -61,8 +61,8 @@ fn one_order(running: &Running, skus: &[String], draw: &mut StdRng) -> anyhow::R
     let next = draw.random_range(0..100);
     let mut wish = at_home(wish(skus, draw));
     if REFUNDED.contains(&next) {
-        // What was never paid is no matter for a refund.
-        wish.payment = Some(PaymentWish::Paid);
+        // What was never paid, or cost nothing, is no matter for a refund.
+        (wish.payment, wish.discounts) = (Some(PaymentWish::Paid), Some(Vec::new()));
     }
     let placed = shop.place_order(&wish)?;
     again_sometimes(running, &placed.deliveries, draw);
