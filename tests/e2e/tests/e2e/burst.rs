@@ -5,7 +5,7 @@ use rand::{Rng as _, SeedableRng as _};
 use sandbox::payloads::{EditWish, PaymentWish};
 use sandbox::shopify::{Delivery, Release};
 
-use super::harness::{Installation, Setup, assert_in_order, assert_once, order};
+use super::harness::{Installation, Setup, assert_in_order, assert_once, order, stock_agrees};
 
 const ORDERS: u32 = 200;
 
@@ -43,5 +43,6 @@ async fn of_two_hundred_orders_with_repeats_in_any_order_each_is_booked_once() {
     assert_eq!((account.count("dead"), account.count("held"), account.count("missing")), (0, 0, 0), "{:?}", it.letters().await);
     assert_eq!(account.repeats, i64::try_from(again.len()).unwrap());
     assert_once(&it);
+    stock_agrees(&it).await;
     assert_in_order(&it);
 }

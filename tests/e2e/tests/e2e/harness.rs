@@ -5,7 +5,7 @@ mod oracle;
 mod programs;
 
 pub(super) use installation::{Installation, Program, Setup, key};
-pub(super) use oracle::{assert_in_order, assert_once};
+pub(super) use oracle::{assert_in_order, assert_once, stock_agrees};
 
 use std::time::Duration;
 

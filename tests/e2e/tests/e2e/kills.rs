@@ -8,7 +8,7 @@ use rand::{Rng as _, SeedableRng as _};
 use sandbox::payloads::PaymentWish;
 use sandbox::shopify::WebhookSettings;
 
-use super::harness::{Installation, Program, Setup, assert_in_order, assert_once, order};
+use super::harness::{Installation, Program, Setup, assert_in_order, assert_once, order, stock_agrees};
 
 /// An order, and sometimes what follows soon after; sometimes told twice.
 fn happen(it: &Installation, draw: &mut StdRng) {
@@ -58,5 +58,6 @@ async fn services_that_are_killed_and_joined_lose_nothing_and_do_nothing_twice()
     assert_eq!(it.shop.counts().given_up, 0);
     assert_eq!((account.count("dead"), account.count("held"), account.count("missing")), (0, 0, 0), "{:?}", it.letters().await);
     assert_once(&it);
+    stock_agrees(&it).await;
     assert_in_order(&it);
 }

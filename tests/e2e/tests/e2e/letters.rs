@@ -5,7 +5,7 @@ use sandbox::payloads::PaymentWish;
 use sandbox::shopify::RawDelivery;
 use testkit::{eventually, eventually_eq};
 
-use super::harness::{Installation, SOON, Setup, assert_in_order, assert_once, key, mugs, order};
+use super::harness::{Installation, SOON, Setup, assert_in_order, assert_once, key, mugs, order, stock_agrees};
 
 /// The shop sells it, and nobody told the ERP.
 const NEW: &str = "CAP-NEW";
@@ -38,6 +38,7 @@ async fn an_order_of_an_unknown_item_waits_with_all_that_follows_until_it_is_rep
     assert_eq!((account.balances(), account.count("dead"), account.count("held")), (true, 0, 0), "{account:?}");
     assert_eq!(it.erp.sales_of(&parked.to_string())[0].state, "processing");
     assert_once(&it);
+    stock_agrees(&it).await;
     assert_in_order(&it);
 }
 

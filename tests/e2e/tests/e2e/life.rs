@@ -3,7 +3,7 @@
 use sandbox::payloads::{DiscountWish, PaymentWish};
 use testkit::eventually;
 
-use super::harness::{Installation, SOON, Setup, assert_once, key, mugs};
+use super::harness::{Installation, SOON, Setup, assert_once, key, mugs, stock_agrees};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_becomes_a_sale_whose_number_comes_back() {
@@ -15,6 +15,7 @@ async fn an_order_becomes_a_sale_whose_number_comes_back() {
 
     it.settled().await;
     assert_once(&it);
+    stock_agrees(&it).await;
     let sale = &it.erp.sales_of(&placed.id.to_string())[0];
     assert_eq!((sale.number.as_deref(), sale.state), (Some(number.as_str()), "processing"));
     assert!(sale.total > 0.into());

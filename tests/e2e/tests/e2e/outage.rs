@@ -9,7 +9,7 @@ use sandbox::faults::{Fault, Rule};
 use sandbox::payloads::PaymentWish;
 use testkit::eventually;
 
-use super::harness::{Installation, SOON, Setup, assert_in_order, assert_once, mugs};
+use super::harness::{Installation, SOON, Setup, assert_in_order, assert_once, mugs, stock_agrees};
 
 const AWAY: Duration = Duration::from_secs(8);
 /// It is looked for every 150 ms; a machine that is busy takes its time.
@@ -55,5 +55,6 @@ async fn an_erp_that_is_away_costs_few_calls_and_no_letter() {
     assert!(account.balances(), "{account:?}");
     assert!(it.letters().await.is_empty());
     assert_once(&it);
+    stock_agrees(&it).await;
     assert_in_order(&it);
 }

@@ -31,17 +31,19 @@ pub(crate) enum Program {
     Ingest,
     Router,
     Adapter,
+    Stock,
     Replayer,
 }
 
 impl Program {
-    pub(crate) const ALL: [Self; 4] = [Self::Ingest, Self::Router, Self::Adapter, Self::Replayer];
+    pub(crate) const ALL: [Self; 5] = [Self::Ingest, Self::Router, Self::Adapter, Self::Stock, Self::Replayer];
 
     fn name(self) -> &'static str {
         match self {
             Self::Ingest => "storefront-ingest",
             Self::Router => "order-router",
             Self::Adapter => "erp-adapter",
+            Self::Stock => "inventory-sync",
             Self::Replayer => "dead-letter-replayer",
         }
     }
@@ -130,7 +132,7 @@ impl Installation {
             .env("TRADEWIND__BUS__PROPERTIES__HEARTBEAT.INTERVAL.MS", "'1000'");
         let builder = match which {
             Program::Ingest => builder.env("TRADEWIND__DOOR__LISTEN", loopback(self.door)),
-            Program::Router => builder,
+            Program::Router | Program::Stock => builder,
             Program::Adapter => builder
                 .env("TRADEWIND__TARGETS__ERP-MAIN__LEASE", format!("{}ms", self.lease.as_millis()))
                 .env("TRADEWIND__TARGETS__ERP-MAIN__LOOK_GAP", "100ms")
@@ -191,7 +193,7 @@ impl Installation {
                 return Err("orders are to be read again".to_owned());
             }
             let account = self.account().await;
-            let in_flight: Vec<_> = account.lines.iter().filter(|it| it.state == "in_flight" && it.group != "inventory-sync").collect();
+            let in_flight: Vec<_> = account.lines.iter().filter(|it| it.state == "in_flight").collect();
             if in_flight.iter().map(|it| it.count).sum::<i64>() == waiting { Ok(account) } else { Err(format!("{in_flight:?}")) }
         })
     }

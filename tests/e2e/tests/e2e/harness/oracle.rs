@@ -1,10 +1,14 @@
 //! What the doubles' own logs say, whatever Tradewind claims.
 
+use std::collections::BTreeMap;
+
 use domain::Decimal;
 use sandbox::effects::Kind;
 use sandbox::payloads::{FinancialStatus, ShopOrder};
 
-use super::Installation;
+use testkit::eventually;
+
+use super::{Installation, SOON};
 
 /// Every order of the shop is one sale of the ERP, of the amount and in the state that it has in the shop; one that was
 /// cancelled may have ended before it got there.
@@ -60,4 +64,34 @@ pub(crate) fn assert_in_order(installation: &Installation) {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Waits until the shop shows of every item what the doubles' logs give by the formula: on hand − reserved − web orders that the
+/// ERP has not confirmed.
+#[track_caller]
+pub(crate) fn stock_agrees(installation: &Installation) -> impl Future<Output = ()> {
+    eventually(SOON, async || {
+        let expected = available(installation);
+        let shown = |sku: &String| installation.shop.available(sku).map(Decimal::from);
+        let wrong: Vec<_> =
+            expected.iter().filter(|(sku, free)| shown(sku) != Some(**free)).map(|(sku, free)| (sku, free, shown(sku))).collect();
+        if wrong.is_empty() { Ok(()) } else { Err(format!("SKU, by the logs, in the shop: {wrong:?}")) }
+    })
+}
+
+fn available(installation: &Installation) -> BTreeMap<String, Decimal> {
+    let mut pending: BTreeMap<String, Decimal> = BTreeMap::new();
+    for order in installation.shop.orders().iter().filter(|it| !it.is_cancelled()) {
+        let is_confirmed = |state: &str| !matches!(state, "draft" | "quotation");
+        if !installation.erp.sales_of(&order.id.to_string()).iter().any(|it| is_confirmed(it.state)) {
+            for line in &order.lines {
+                *pending.entry(line.article.sku.clone()).or_default() += Decimal::from(line.current_quantity());
+            }
+        }
+    }
+    let free = |(sku, held): (String, sandbox::effects::Held)| {
+        let pending = pending.get(&sku).copied().unwrap_or_default();
+        (sku, held.on_hand - held.reserved - pending)
+    };
+    installation.erp.effects().stock().into_iter().map(free).collect()
 }
