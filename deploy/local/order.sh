@@ -14,7 +14,7 @@ TRADEWIND=(target/debug/tradewind --config "$UP/config/tradewind.toml")
 # The first value of a key in some JSON.
 value() { grep -o "\"$1\": *[^,}]*" | head -n 1 | sed 's/^[^:]*: *//; s/"//g'; }
 
-BODY='{"lines": [["MUG-RED", 1], ["TS-M", 2]], "payment": "paid"}'
+BODY='{"lines": [["MUG-RED", 1], ["TS-M", 2]], "payment": "paid", "country": "DE"}'
 ORDER=$(curl -sf -X POST "$SHOP/_sandbox/orders" -H 'content-type: application/json' -d "$BODY" | value id)
 [ -n "$ORDER" ] || die "the sandbox shop did not take the order"
 say "order $ORDER was placed, its signed webhook is on its way"

@@ -80,8 +80,14 @@ impl Server {
             router,
             slots: Arc::new(Semaphore::new(limits.connections)),
             peers: Peers::new(limits.connections_per_ip),
-            refused: meter.u64_counter("tradewind_http_connections_refused_total").build(),
-            timed_out: meter.u64_counter("tradewind_http_connections_timed_out_total").build(),
+            refused: meter
+                .u64_counter("tradewind_http_connections_refused")
+                .with_description("Connections closed at the door, by reason")
+                .build(),
+            timed_out: meter
+                .u64_counter("tradewind_http_connections_timed_out")
+                .with_description("Connections closed because the client was too slow, by phase")
+                .build(),
             limits: Arc::new(limits),
         }
     }

@@ -206,7 +206,9 @@ mod tests {
     #[test]
     fn what_the_settings_name_passes_and_nothing_else() {
         let allowed = ["erp.internal", "10.0.0.0/8", "127.0.0.1", "fd00::/8"];
-        for url in ["http://10.9.8.7/", "http://127.0.0.1:8069/", "http://[::ffff:127.0.0.1]/", "https://[fd00::1]/", "http://ERP.internal./"] {
+        for url in
+            ["http://10.9.8.7/", "http://127.0.0.1:8069/", "http://[::ffff:127.0.0.1]/", "https://[fd00::1]/", "http://ERP.internal./"]
+        {
             assert_eq!(admit(&allowed, url), Ok(()), "{url}");
         }
         for url in ["https://127.0.0.2/", "https://192.168.0.1/", "https://[fe80::1]/"] {

@@ -14,7 +14,7 @@ use crate::args::Dev;
 use crate::dev::Running;
 
 /// Between two orders.
-const PACE: Duration = Duration::from_millis(25);
+const PACE: Duration = Duration::from_millis(50);
 /// Orders whose deliveries leave in the wrong order.
 const SHUFFLED: u32 = 20;
 
