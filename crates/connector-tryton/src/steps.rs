@@ -116,10 +116,6 @@ impl Erp for Target {
         "tryton"
     }
 
-    fn guarantees(&self) -> Vec<OperationGuarantees> {
-        guarantees()
-    }
-
     fn steps(&self, command: &ErpCommand) -> Result<Vec<Step>, Fault> {
         self.web_shop(&command.connection)?;
         // What no request could cure is refused before the first one.

@@ -79,9 +79,6 @@ pub trait Erp: Send + Sync + 'static {
     /// The platform's name, such as `tryton`.
     fn platform(&self) -> &'static str;
 
-    /// Every operation that it offers, for the printed matrix. What is missing here is refused by [`Erp::steps`].
-    fn guarantees(&self) -> Vec<OperationGuarantees>;
-
     /// The command's steps in order. Pure: the same command gives the same steps.
     fn steps(&self, command: &ErpCommand) -> Result<Vec<Step>, Fault>;
 

@@ -56,7 +56,7 @@ pub trait ErpPlatform: Send + Sync + 'static {
     /// As in the settings: `tryton`.
     fn name(&self) -> &'static str;
 
-    /// Every operation with what its steps promise: the printed matrix.
+    /// Every operation with what its steps promise: the printed matrix. What is missing here is refused by `Erp::steps`.
     fn guarantees(&self) -> Vec<OperationGuarantees>;
 
     /// `settings`: the target's own table of the settings file, without `platform`.

@@ -47,7 +47,7 @@ pub enum Origin {
 pub struct Record {
     pub partition: Partition,
     pub offset: i64,
-    /// Milliseconds since 1970 as the producer set them; a replay keeps them.
+    /// Milliseconds since 1970: when the broker appended it. A drained letter keeps it.
     pub timestamp_ms: i64,
     /// The aggregate: it orders and parks.
     pub key: Bytes,

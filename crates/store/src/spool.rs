@@ -1,5 +1,7 @@
 //! What the door took in while Kafka was away. Single statements: nothing here needs a transaction.
 
+use std::time::Duration;
+
 use pipeline::OutRecord;
 use sqlx::Row as _;
 
@@ -62,11 +64,8 @@ pub async fn adopt(store: &Store, instance: &str) -> Result<u64, Error> {
     Ok(sqlx::query(sql).bind(instance).execute(store.pool()).await?.rows_affected())
 }
 
-/// Tells others that this instance drains its own rows.
-pub async fn renew(store: &Store, instance: &str) -> Result<(), Error> {
-    sqlx::query("update ingest.spool set claimed_until = now() + interval '30 seconds' where instance = $1")
-        .bind(instance)
-        .execute(store.pool())
-        .await?;
+/// Nobody adopts these while they are on their way.
+pub async fn claim(store: &Store, ids: &[i64], time: Duration) -> Result<(), Error> {
+    sqlx::query("update ingest.spool set claimed_until = now() + $2 where id = any($1)").bind(ids).bind(time).execute(store.pool()).await?;
     Ok(())
 }

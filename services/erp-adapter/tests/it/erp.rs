@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use connector::erp::{Erp, Findings, Guarantee, Identity, OperationGuarantees, Probe, Step, StepCall, StepError};
+use connector::erp::{Erp, Findings, Guarantee, Identity, Probe, Step, StepCall, StepError};
 use domain::{ErpCommand, Operation};
 use fault::{Class, Fault};
 
@@ -158,10 +158,6 @@ fn findings(call: &StepCall<'_>) -> Findings {
 impl Erp for FakeErp {
     fn platform(&self) -> &'static str {
         "fake"
-    }
-
-    fn guarantees(&self) -> Vec<OperationGuarantees> {
-        Vec::new()
     }
 
     fn steps(&self, command: &ErpCommand) -> Result<Vec<Step>, Fault> {

@@ -90,20 +90,10 @@ impl Drain {
             if rows.is_empty() {
                 return Ok(());
             }
-            self.mark(&rows).await?;
+            let ids: Vec<i64> = rows.iter().map(|it| it.id).collect();
+            spool::claim(&self.store, &ids, CLAIM).await?;
             self.produce(rows).await?;
         }
-    }
-
-    /// Nobody takes these over while they are on their way.
-    async fn mark(&self, rows: &[Spooled]) -> Result<(), Error> {
-        let ids: Vec<i64> = rows.iter().map(|it| it.id).collect();
-        sqlx::query("update ingest.spool set claimed_until = now() + $2 where id = any($1)")
-            .bind(ids)
-            .bind(MARK)
-            .execute(self.store.pool())
-            .await?;
-        Ok(())
     }
 
     /// All of them together, in order. What is confirmed goes; the others are sent again.
@@ -171,7 +161,7 @@ impl Drain {
 /// In memory at once; a body has up to 4 MiB.
 const ROWS: i64 = 100;
 /// Longer than a producer's patience.
-const MARK: Duration = Duration::from_secs(40);
+const CLAIM: Duration = Duration::from_secs(40);
 const PROBE: Duration = Duration::from_secs(1);
 /// Between two counts of the table. It is read whole for it.
 const MEASURE: Duration = Duration::from_secs(30);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use async_trait::async_trait;
 use bus::{Producer, Publisher, Role};
-use connector::erp::{Erp, Findings, Guarantee, OperationGuarantees, Probe, Step, StepCall, StepError};
+use connector::erp::{Erp, Findings, Guarantee, Probe, Step, StepCall, StepError};
 use contracts::topics::{self, groups};
 use domain::{ErpCommand, TargetId};
 use erp_adapter::actor::EffectActor;
@@ -127,10 +127,6 @@ impl SlowErp {
 impl Erp for SlowErp {
     fn platform(&self) -> &'static str {
         "slow"
-    }
-
-    fn guarantees(&self) -> Vec<OperationGuarantees> {
-        Vec::new()
     }
 
     fn steps(&self, _command: &ErpCommand) -> Result<Vec<Step>, Fault> {
