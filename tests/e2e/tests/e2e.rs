@@ -14,4 +14,6 @@ mod e2e {
     mod life;
     mod outage;
     mod states;
+    mod traces;
+    mod tryton;
 }

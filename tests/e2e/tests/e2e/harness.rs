@@ -4,7 +4,7 @@ mod installation;
 mod oracle;
 mod programs;
 
-pub(super) use installation::{Installation, Program, Setup, key};
+pub(super) use installation::{ERP, Installation, Program, SHOP, Setup, configure, doubles, key};
 pub(super) use oracle::{assert_in_order, assert_once, stock_agrees};
 
 use std::time::Duration;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use store::account::Account;
 use store::{Store, StoreSettings};
 use tempfile::TempDir;
-use testkit::{Service, eventually};
+use testkit::{Service, Tryton, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -23,8 +23,8 @@ use super::SOON;
 use super::programs::program;
 
 /// Names that `tradewind local-config` gives to the one shop and the one ERP.
-const SHOP: &str = "shop-eu";
-const ERP: &str = "erp-main";
+pub(crate) const SHOP: &str = "shop-eu";
+pub(crate) const ERP: &str = "erp-main";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Program {
@@ -55,6 +55,8 @@ pub(crate) struct Setup {
     pub(crate) webhooks: WebhookSettings,
     /// Of claimed steps in the ERP. A killed adapter's claims go on when they are over.
     pub(crate) lease: Duration,
+    /// A real ERP instead of the double.
+    pub(crate) tryton: Option<Tryton>,
 }
 
 impl Default for Setup {
@@ -65,6 +67,7 @@ impl Default for Setup {
             // Retries of hours pass in seconds.
             webhooks: WebhookSettings { time_scale: 2_000.0, delete_failing: false, ..WebhookSettings::default() },
             lease: Duration::from_secs(6),
+            tryton: None,
         }
     }
 }
@@ -87,13 +90,11 @@ impl Installation {
     pub(crate) async fn start(setup: Setup) -> Option<Self> {
         let brokers = testkit::kafka().await?;
         let (database, prefix) = (testkit::database().await, testkit::prefix());
-        let skus = setup.erp.items.iter().map(|it| it.sku.clone()).collect();
-        let payloads = PayloadSettings { skus, ..PayloadSettings::default() };
-        let shop = ShopSettings { webhooks: setup.webhooks, stock: 1_000, payloads, ..ShopSettings::default() };
-        let shop = ShopDouble::start(shop).unwrap();
-        let erp = ErpDouble::start(setup.erp).unwrap();
+        let (lease, tryton) = (setup.lease, setup.tryton.clone());
+        let (shop, erp) = doubles(setup);
+        let (erp_url, erp_ids) = tryton.map_or_else(|| (erp.url(), erp.ids()), |it| (it.url, it.ids));
         let dir = tempfile::tempdir().unwrap();
-        write_config(dir.path(), &brokers, &database, &shop, &erp).await;
+        configure(dir.path(), &brokers, &database, &shop, &erp_url, &erp_ids).await;
 
         let store = Store::open(&StoreSettings { connections_max: 2, ..StoreSettings::new(&database) }).await.unwrap();
         let bus = BusSettings::local(&brokers).with_prefix(&prefix);
@@ -102,7 +103,7 @@ impl Installation {
         let services = BTreeMap::new();
         // Both stay until the servers end: for whoever wants to know why a test failed.
         eprintln!("topics {prefix}*, {database}");
-        let mut installation = Self { shop, erp, store, accountant, services, lease: setup.lease, api, door, prefix, dir };
+        let mut installation = Self { shop, erp, store, accountant, services, lease, api, door, prefix, dir };
         assert_eq!(installation.tradewind(&["topics", "apply"]).await.code, 0);
         for which in Program::ALL {
             let process = installation.launch(which).await;
@@ -299,8 +300,16 @@ impl Said {
     }
 }
 
-/// As `make up` does it.
-async fn write_config(dir: &Path, brokers: &str, database: &str, shop: &ShopDouble, erp: &ErpDouble) {
+/// A shop and an ERP that know the same items.
+pub(crate) fn doubles(setup: Setup) -> (ShopDouble, ErpDouble) {
+    let skus = setup.erp.items.iter().map(|it| it.sku.clone()).collect();
+    let payloads = PayloadSettings { skus, ..PayloadSettings::default() };
+    let shop = ShopSettings { webhooks: setup.webhooks, stock: 1_000, payloads, ..ShopSettings::default() };
+    (ShopDouble::start(shop).unwrap(), ErpDouble::start(setup.erp).unwrap())
+}
+
+/// Writes the settings files, as `make up` does it.
+pub(crate) async fn configure(dir: &Path, brokers: &str, database: &str, shop: &ShopDouble, erp: &str, ids: &Value) {
     let settings = shop.settings();
     let access = json!({
         "domain": settings.shop_domain,
@@ -311,11 +320,11 @@ async fn write_config(dir: &Path, brokers: &str, database: &str, shop: &ShopDoub
     });
     let (shop_file, ids_file) = (dir.join("shop.json"), dir.join("ids.json"));
     std::fs::write(&shop_file, access.to_string()).unwrap();
-    std::fs::write(&ids_file, erp.ids().to_string()).unwrap();
+    std::fs::write(&ids_file, ids.to_string()).unwrap();
     let mut command = tokio::process::Command::new(program("tradewind").await);
     command.arg("local-config").arg("--dir").arg(dir).arg("--shop").arg(shop_file).arg("--erp-ids").arg(ids_file);
     // The ports are replaced one by one: free ones are rarely neighbours.
-    command.args(["--brokers", brokers, "--database", database, "--erp-url", &erp.url(), "--base-port", "1024"]);
+    command.args(["--brokers", brokers, "--database", database, "--erp-url", erp, "--base-port", "1024"]);
     let said = Said::from(&command.output().await.unwrap());
     assert_eq!(said.code, 0, "{said:?}");
 }
