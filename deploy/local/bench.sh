@@ -39,11 +39,12 @@ else
 fi
 
 say "Kafka and PostgreSQL ..."
+KAFKA=$(sed -n 's/^VERSION=//p' deploy/local/kafka.sh)
 BROKERS=$(OWNER=$$ HEAP=1g JVM_FLAGS=-XX:+UseG1GC "${OTHERS[@]}" deploy/local/kafka.sh start "$DIR/kafka")
 DATABASE=$(OWNER=$$ PG_FSYNC=on "${OTHERS[@]}" deploy/local/postgres.sh start "$DIR/postgres")
 mkdir "$DIR/run"
 ROWS=()
 if [ -n "${1:-}" ]; then ROWS+=(--rows "$1"); fi
-"${OTHERS[@]}" "target/$PROFILE/bench" run --brokers "$BROKERS" --database "$DATABASE" --programs "target/$PROFILE" \
+"${OTHERS[@]}" "target/$PROFILE/bench" run --brokers "$BROKERS" --kafka-version "$KAFKA" --database "$DATABASE" --programs "target/$PROFILE" \
   --dir "$DIR/run" --out "$OUT" --size "${SIZE:-full}" "${PARTY[@]}" "${ROWS[@]}"
 say "kept in $OUT"

@@ -28,6 +28,9 @@ pub(crate) struct Run {
     /// A PostgreSQL of its own; databases are made in it
     #[arg(long)]
     pub(crate) database: String,
+    /// Which Kafka that is, for the table
+    #[arg(long)]
+    pub(crate) kafka_version: String,
     /// Where the programs of the services are
     #[arg(long)]
     pub(crate) programs: PathBuf,

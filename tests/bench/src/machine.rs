@@ -3,16 +3,17 @@
 use std::fs;
 
 /// For the end of the table.
-pub(crate) fn describe(core: Option<usize>) -> String {
+pub(crate) fn describe(core: Option<usize>, versions: &str) -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').take(3).collect::<Vec<_>>().join(" ");
     let pinned = core.map_or("nothing is pinned".to_owned(), |it| format!("parties are pinned to core {it}"));
     format!(
-        "{} cores ({}), {pinned}; load before the run {load}; librdkafka {}; {} build; {}.",
+        "{} cores ({}), {pinned}; load before the run {load}; {versions}, librdkafka {}; {} build of Tradewind {}; {}.",
         cores(),
         model(),
         bus::librdkafka_version(),
         if cfg!(debug_assertions) { "debug (its figures mean nothing)" } else { "release" },
+        env!("CARGO_PKG_VERSION"),
         chrono::Utc::now().format("%Y-%m-%d %H:%M UTC"),
     )
 }

@@ -36,6 +36,14 @@ impl Databases {
         self.run("checkpoint").await
     }
 
+    pub(crate) async fn version(&self) -> anyhow::Result<String> {
+        let mut connection = PgConnection::connect(&self.server).await.context("PostgreSQL does not answer")?;
+        let version: String =
+            sqlx::query_scalar("select split_part(current_setting('server_version'), ' ', 1)").fetch_one(&mut connection).await?;
+        connection.close().await?;
+        Ok(version)
+    }
+
     fn url(&self, name: &str) -> String {
         let (address, _) = self.server.rsplit_once('/').unwrap_or((&self.server, ""));
         format!("{address}/{name}")

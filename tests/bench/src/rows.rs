@@ -39,8 +39,9 @@ impl Bench {
 
 /// Runs what is asked for. A row that fails is void; the others go on.
 pub(crate) async fn run(args: Run) -> anyhow::Result<()> {
-    let about = machine::describe(args.party_core);
     let databases = Databases::new(&args.database).await?;
+    let versions = format!("Kafka {}, PostgreSQL {}", args.kafka_version, databases.version().await?);
+    let about = machine::describe(args.party_core, &versions);
     let mut bench =
         Bench { brokers: args.brokers, databases, programs: args.programs, dir: args.dir, size: args.size, core: args.party_core };
     let mut lines = Vec::new();
