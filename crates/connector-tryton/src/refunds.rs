@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use connector::erp::{Findings, Probe, StepCall, StepError};
 use domain::refund::{RefundAdjustment, RefundAdjustmentKind, RefundLine, Restock};
-use domain::{Money, Order, PaymentStatus, Refund, TaxLine};
+use domain::{Money, Order, Refund, TaxLine};
 use fault::Fault;
 use rust_decimal::Decimal;
 use serde::Deserialize;
@@ -208,7 +208,7 @@ impl Target {
         let sold = sold.ok_or_else(|| Refusal::UnknownOrder(order.id.clone()))?;
         match sold.state {
             // What was taken out before anybody paid is not given back: the quotation is revised or withdrawn instead.
-            SaleState::Draft | SaleState::Quotation if !moves_money(refund) => {
+            SaleState::Draft | SaleState::Quotation if !refund.moves_money() => {
                 return Ok(nothing_due("the order was never paid"));
             }
             SaleState::Draft | SaleState::Quotation => return Err(Refusal::NotYetSold(sold.id).into()),
@@ -278,11 +278,6 @@ pub(crate) enum GivenBack {
     Part,
     /// All its money, or all its goods.
     Everything,
-}
-
-/// Whether any money went back, or is about to.
-fn moves_money(refund: &Refund) -> bool {
-    refund.payments.iter().any(|it| matches!(it.status, PaymentStatus::Success | PaymentStatus::Pending))
 }
 
 /// Refuses more pieces or more money than are left.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use crate::money::MoneyPair;
-use crate::order::Payment;
+use crate::order::{Payment, PaymentStatus};
 
 /// What becomes of the goods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,4 +58,11 @@ pub struct Refund {
     pub lines: Vec<RefundLine>,
     pub adjustments: Vec<RefundAdjustment>,
     pub payments: Vec<Payment>,
+}
+
+impl Refund {
+    /// Whether any money went back, or is about to.
+    pub fn moves_money(&self) -> bool {
+        self.payments.iter().any(|it| matches!(it.status, PaymentStatus::Success | PaymentStatus::Pending))
+    }
 }

@@ -8,7 +8,7 @@ use contracts::wire::{OutcomeState, Wire as _};
 use domain::{AggregateKey, ConnectionId, EntityKind, EntityRef, ErpCommand, Operation, OperationKey, Order, Refund, TargetId};
 use uuid::Uuid;
 
-use super::decision::Command;
+use super::decision::{Command, Released, Settled};
 use super::error::Error;
 
 /// All that is known under one order's aggregate key.
@@ -143,6 +143,17 @@ impl Life {
         }
     }
 
+    /// Nothing comes of those that wait.
+    pub(super) fn drop_waiting_refunds(&mut self, why: Why) -> Vec<Released> {
+        let waiting = self.refunds.iter_mut().filter(|it| it.state == RefundState::Waiting);
+        let dropped = waiting.map(|refund| {
+            refund.state = RefundState::Dropped(why);
+            refund.touched = Touched::Progress;
+            Released { event: refund.event, settled: Settled::Discarded(why.as_str()) }
+        });
+        dropped.collect()
+    }
+
     /// Where its refund with this id is in the list.
     pub(super) fn refund_index(&self, id: &str) -> Option<usize> {
         self.refunds.iter().position(|it| it.id == id)
@@ -220,6 +231,14 @@ impl Placed {
             erp_confirmed: false,
             failure: None,
         }
+    }
+}
+
+impl Placed {
+    /// The target was told that the money came, or that nothing comes of the order. Before that it can give none back: a refund
+    /// that overtook the payment would stand in front of the confirmation that it needs, in the queue of the same key.
+    pub(super) fn can_give_money_back(&self) -> bool {
+        self.confirm.is_some() || self.cancel.is_some()
     }
 }
 

@@ -1,7 +1,7 @@
 //! A version of an order.
 
 use contracts::wire::Wire as _;
-use domain::{Operation, OperationKey, Order, TargetId};
+use domain::{Operation, OperationKey, Order, Refund, TargetId};
 use mapping::{OrderFacts, Rules};
 use uuid::Uuid;
 
@@ -91,40 +91,46 @@ impl Change {
     }
 
     fn drop_waiting_refunds(&mut self, why: Why) {
-        for refund in self.life.refunds.iter_mut().filter(|it| it.state == RefundState::Waiting) {
-            refund.state = RefundState::Dropped(why);
-            refund.touched = Touched::Progress;
-            self.released.push(Released { event: refund.event, settled: Settled::Discarded(why.as_str()) });
-        }
+        self.released.extend(self.life.drop_waiting_refunds(why));
     }
 
     fn place(&mut self, target: TargetId, rule: &str) -> Result<Outcome, Error> {
         let confirm = self.order.financial_state.is_paid();
         let key = OperationKey::create(&self.life.order_ref(), PLACE);
         self.command(&target, key, Operation::PlaceOrder { order: Box::new(self.order.clone()), confirm });
-        // Those that waited follow at once: behind the placing, in the same queue of the same key.
+        let placed = Placed::new(target, rule, confirm);
+        self.book_waiting(&placed.target, |refund| placed.can_give_money_back() || !refund.moves_money())?;
+        Ok((Stage::Placed(Box::new(placed)), applied(None)))
+    }
+
+    /// Refunds that waited follow at once: behind what they waited for, in the same queue of the same key.
+    fn book_waiting(&mut self, target: &TargetId, is_due: impl Fn(&Refund) -> bool) -> Result<(), Error> {
         for index in 0..self.life.refunds.len() {
-            if self.life.refunds[index].state == RefundState::Waiting {
-                let command = self.life.refund_command(&self.life.refunds[index], &target, self.order.clone())?;
-                let refund = &mut self.life.refunds[index];
-                refund.state = RefundState::Sent(Sent::NEW);
-                refund.touched = Touched::Progress;
-                self.released.push(Released { event: refund.event, settled: Settled::Applied(None) });
-                self.commands.push(command);
+            let refund = &self.life.refunds[index];
+            if refund.state != RefundState::Waiting || !is_due(&refund.decode()?) {
+                continue;
             }
+            let command = self.life.refund_command(refund, target, self.order.clone())?;
+            let refund = &mut self.life.refunds[index];
+            refund.state = RefundState::Sent(Sent::NEW);
+            refund.touched = Touched::Progress;
+            self.released.push(Released { event: refund.event, settled: Settled::Applied(None) });
+            self.commands.push(command);
         }
-        Ok((Stage::Placed(Box::new(Placed::new(target, rule, confirm))), applied(None)))
+        Ok(())
     }
 
     /// It was placed: what changed decides.
     fn follow(&mut self, mut placed: Placed, before: &Order) -> Result<Outcome, Error> {
         let target = placed.target.clone();
         if placed.place.progress == Progress::Discarded {
+            self.drop_waiting_refunds(Why::PlaceDiscarded);
             let verdict = Verdict::Settled(Settled::Discarded(Why::PlaceDiscarded.as_str()));
             return Ok((Stage::Placed(Box::new(placed)), verdict));
         }
         if self.version.is_deleted {
-            // Shops clear away old orders. The books keep them.
+            // Shops clear away old orders. The books keep them, and nothing more will be heard of its payment.
+            self.book_waiting(&target, |_| true)?;
             return Ok((Stage::Placed(Box::new(placed)), applied(Some("deleted_in_source"))));
         }
         match (placed.cancel.is_some(), self.order.is_cancelled()) {
@@ -137,6 +143,9 @@ impl Change {
             }
             (false, false) => self.keep_up(&mut placed, before),
         }
+        if placed.can_give_money_back() {
+            self.book_waiting(&target, |_| true)?;
+        }
         let reason = if self.commands.is_empty() { Some("nothing_to_do") } else { None };
         Ok((Stage::Placed(Box::new(placed)), applied(reason)))
     }
@@ -144,13 +153,19 @@ impl Change {
     /// A revision goes first: what is confirmed must be what was paid.
     fn keep_up(&mut self, placed: &mut Placed, before: &Order) {
         let target = placed.target.clone();
-        let confirmed = Confirmed { commanded: placed.confirm.is_some(), refunds_known: !self.life.refunds.is_empty() };
+        let is_paid = self.order.financial_state.is_paid();
+        let refunds_known = match placed.confirm {
+            Some(_) => !self.life.refunds.is_empty(),
+            // Those of goods alone left with an earlier version of the quotation.
+            None => self.life.refunds.iter().any(|it| it.state == RefundState::Waiting),
+        };
+        let confirmed = Confirmed { commanded: placed.confirm.is_some() || is_paid, refunds_known };
         if needs_revision(before, &self.order, confirmed) {
             let key = OperationKey::change(&self.life.order_ref(), REVISE, self.version.sequence);
             self.command(&target, key, Operation::ReviseOrder { order: Box::new(self.order.clone()) });
             placed.revise = Some((self.version.sequence, Sent::NEW));
         }
-        if self.order.financial_state.is_paid() && placed.confirm.is_none() {
+        if is_paid && placed.confirm.is_none() {
             let key = OperationKey::create(&self.life.order_ref(), CONFIRM);
             self.command(&target, key, Operation::ConfirmOrder { order: Box::new(self.order.clone()) });
             placed.confirm = Some(Sent::NEW);

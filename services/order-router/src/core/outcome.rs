@@ -4,7 +4,7 @@ use contracts::wire::{Outcome, OutcomeState};
 use domain::{Operation, OperationKey};
 
 use super::decision::{Decision, Settled, Verdict};
-use super::life::{BOOK, Life, OrderLife, Placed, RefundState, Stage, Touched};
+use super::life::{BOOK, Life, OrderLife, Placed, Progress, RefundState, Stage, Touched, Why};
 
 /// Remembers one outcome.
 pub fn reported(mut life: Life, outcome: &Outcome) -> Decision {
@@ -32,7 +32,9 @@ pub fn reported(mut life: Life, outcome: &Outcome) -> Decision {
     }
     note(placed, outcome);
     *touched = Touched::Progress;
-    Decision::new(life, Verdict::Settled(Settled::Applied(None)))
+    let is_given_up = placed.place.progress == Progress::Discarded;
+    let released = if is_given_up { life.drop_waiting_refunds(Why::PlaceDiscarded) } else { Vec::new() };
+    Decision { released, ..Decision::new(life, Verdict::Settled(Settled::Applied(None))) }
 }
 
 fn note_place(placed: &mut Placed, outcome: &Outcome) -> bool {

@@ -8,7 +8,7 @@ use domain::{Decimal, FinancialState, MoneyPair, Order, OrderLine, OrderTotals, 
 /// How far the order has come.
 #[derive(Debug, Clone, Copy)]
 pub struct Confirmed {
-    /// The target was told to confirm it.
+    /// The target was told to confirm it, or is told with this version.
     pub commanded: bool,
     /// Some refund of it was seen.
     pub refunds_known: bool,

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::DateTime;
 use contracts::wire::{Failure, Outcome, OutcomeState, Reference};
 use domain::{
-    Address, Currency, Decimal, FinancialState, FulfillmentState, Money, MoneyPair, Operation, Order, OrderLine, OrderTotals, Refund,
-    RefundLine, Restock,
+    Address, Currency, Decimal, FinancialState, FulfillmentState, Money, MoneyPair, Operation, Order, OrderLine, OrderTotals, Payment,
+    PaymentKind, PaymentStatus, Refund, RefundLine, Restock,
 };
 use mapping::Rules;
 use uuid::Uuid;
@@ -136,6 +136,22 @@ fn refund(id: &str, quantity: i64) -> Refund {
         adjustments: Vec::new(),
         payments: Vec::new(),
     }
+}
+
+/// Its money has moved.
+fn money_back(refund: Refund) -> Refund {
+    let payment = Payment {
+        id: "t1".to_owned(),
+        order_id: "7".to_owned(),
+        kind: PaymentKind::Refund,
+        status: PaymentStatus::Success,
+        gateway: "bank".to_owned(),
+        brand: String::new(),
+        amount: euros(10).shop,
+        reference: String::new(),
+        processed_at: None,
+    };
+    Refund { payments: vec![payment], ..refund }
 }
 
 fn outcome(operation: &str, state: OutcomeState, second: i64) -> Outcome {

@@ -185,6 +185,42 @@ fn refunds_wait_for_their_order_and_follow_it_in_their_order() {
     assert_eq!(world.commands[1].event, Uuid::from_u128(1), "a command answers the event that asked for it");
 }
 
+/// The payment's own webhook comes later, or never: a newer version overtook it.
+#[test]
+fn money_is_given_back_once_the_target_knows_that_it_came_or_that_nothing_comes_of_the_order() {
+    let back = || money_back(refund("r1", 1));
+    let waits = || {
+        let mut world = World::new();
+        world.order(1, order());
+        assert_eq!(world.refund(1, &back()), "waiting for its order");
+        assert_eq!(world.order(2, tagged(order(), "vip")), "applied nothing_to_do");
+        world
+    };
+    assert_eq!(waits().order(3, paid(order())), "applied; confirm_order in erp-de; book r1 in erp-de; #2 applied");
+    assert_eq!(waits().order(3, cancelled(paid(order()))), "applied; cancel_order in erp-de; book r1 in erp-de; #2 applied");
+    assert_eq!(waits().order_deleted(3, order()), "applied deleted_in_source; book r1 in erp-de; #2 applied");
+
+    let mut world = waits();
+    assert_eq!(world.outcome(&outcome("place_order", Discarded, 1)), "applied; #2 discarded place_discarded");
+    assert_eq!(world.refund(2, &back()), "discarded place_discarded");
+
+    let mut world = World::new();
+    world.refund(1, &back());
+    assert_eq!(world.refund(1, &refund("r2", 1)), "waiting for its order");
+    assert_eq!(world.order(1, order()), "applied; place in erp-de; book r2 in erp-de; #2 applied", "goods of an unpaid order");
+    assert_eq!(world.order(2, paid(order())), "applied; confirm_order in erp-de; book r1 in erp-de; #1 applied");
+}
+
+#[test]
+fn what_a_refund_has_taken_away_when_the_payment_is_heard_of_is_no_revision() {
+    let mut less = Order { financial_state: FinancialState::PartiallyRefunded, ..order() };
+    less.lines[0].current_quantity = Decimal::ONE;
+    let mut world = World::new();
+    world.order(1, order());
+    world.refund(1, &money_back(refund("r1", 1)));
+    assert_eq!(world.order(2, less), "applied; confirm_order in erp-de; book r1 in erp-de; #2 applied");
+}
+
 #[test]
 fn a_refund_is_booked_once_by_its_newest_version() {
     let mut world = World::new();
