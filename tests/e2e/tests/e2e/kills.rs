@@ -32,7 +32,7 @@ async fn services_that_are_killed_and_joined_lose_nothing_and_do_nothing_twice()
     let seed = std::env::var("SEED").ok().and_then(|it| it.parse().ok()).unwrap_or(11);
     eprintln!("SEED={seed}");
     let mut draw = StdRng::seed_from_u64(seed);
-    let mut setup = Setup::default();
+    let mut setup = Setup { lease: Duration::from_secs(16), ..Setup::default() };
     // The shop's retries outlast a door that starts again.
     setup.webhooks = WebhookSettings { time_scale: 700.0, ..setup.webhooks };
     let Some(mut it) = Installation::start(setup).await else { return };

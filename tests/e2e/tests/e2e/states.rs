@@ -84,3 +84,33 @@ async fn a_refund_that_overtakes_its_order_waits_for_it() {
     assert_eq!(refunded_in_erp(&it, refund.id), [-money_back(refund)]);
     assert!(it.letters().await.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_that_goes_back_before_it_was_heard_of_waits_for_the_payment_or_the_cancellation() {
+    let Some(it) = Installation::start(Setup::default()).await else { return };
+    let [refunded, cancelled] = [(); 2].map(|()| it.shop.place_order(&mugs(PaymentWish::Pending)).unwrap().id);
+    it.settled().await;
+    assert!(it.erp.sales().iter().all(|it| it.state == "quotation"));
+
+    // Both are paid; one piece of the one comes back, the other is cancelled. The refunds are told first.
+    it.shop.hold();
+    it.shop.pay(refunded).unwrap();
+    it.shop.pay(cancelled).unwrap();
+    let line = it.shop.order(refunded).unwrap().lines[0].id;
+    let back = [it.shop.refund(refunded, &RefundWish::line(line, 1)).unwrap(), it.shop.cancel(cancelled, "customer", true).unwrap()];
+    for happened in &back {
+        it.shop.send_again(std::slice::from_ref(happened.delivery("refunds/create").unwrap()));
+    }
+    let account = it.settled_but(2).await;
+    assert!(account.lines.iter().any(|it| it.reason.as_deref() == Some("dependency_missing") && it.count == 2), "{account:?}");
+
+    // And of the rest the newest first.
+    it.shop.release(Release::Reversed);
+    it.settled().await;
+    assert!(it.letters().await.is_empty(), "{:?}", it.letters().await);
+    assert_once(&it);
+    let refund = &it.shop.order(refunded).unwrap().refunds[0];
+    assert_eq!(refunded_in_erp(&it, refund.id), [-money_back(refund)]);
+    assert_eq!(states(&it, &cancelled.to_string()), ["cancelled"]);
+    stock_agrees(&it).await;
+}

@@ -10,7 +10,7 @@ use super::harness::{Installation, Setup, mugs};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_paid_order_gets_its_number_from_a_real_tryton() {
     let Some(tryton) = testkit::tryton().await else { return };
-    let setup = Setup { tryton: Some(tryton), lease: Duration::from_secs(60), ..Setup::default() };
+    let setup = Setup { tryton: Some(tryton), ..Setup::default() };
     let Some(it) = Installation::start(setup).await else { return };
     let order = it.shop.place_order(&mugs(PaymentWish::Paid)).unwrap().id;
     eventually(PATIENCE, async || {

@@ -53,7 +53,8 @@ impl Program {
 pub(crate) struct Setup {
     pub(crate) erp: ErpSettings,
     pub(crate) webhooks: WebhookSettings,
-    /// Of claimed steps in the ERP. A killed adapter's claims go on when they are over.
+    /// Of claimed steps in the ERP. A killed adapter's claims go on when they are over. Half of it is what one request may take
+    /// before it is doubted: an ERP without uniqueness of its own would then be asked twice.
     pub(crate) lease: Duration,
     /// A real ERP instead of the double.
     pub(crate) tryton: Option<Tryton>,
@@ -66,7 +67,7 @@ impl Default for Setup {
             erp: ErpSettings { dedupe: Dedupe::LookupOnly, latency: Latency::Fixed { ms: 3 }, ..ErpSettings::default() },
             // Retries of hours pass in seconds.
             webhooks: WebhookSettings { time_scale: 2_000.0, delete_failing: false, ..WebhookSettings::default() },
-            lease: Duration::from_secs(6),
+            lease: Duration::from_secs(60),
             tryton: None,
         }
     }
@@ -104,7 +105,8 @@ impl Installation {
         // Both stay until the servers end: for whoever wants to know why a test failed.
         eprintln!("topics {prefix}*, {database}");
         let mut installation = Self { shop, erp, store, accountant, services, lease, api, door, prefix, dir };
-        assert_eq!(installation.tradewind(&["topics", "apply"]).await.code, 0);
+        let applied = installation.tradewind(&["topics", "apply"]).await;
+        assert_eq!(applied.code, 0, "{applied:?}");
         for which in Program::ALL {
             let process = installation.launch(which).await;
             installation.services.insert(which, process);
@@ -193,7 +195,7 @@ impl Installation {
             if self.count("select count(*) from ingest.reread").await > 0 {
                 return Err("orders are to be read again".to_owned());
             }
-            let account = self.account().await;
+            let account = self.accountant.account().await.map_err(|it| it.to_string())?;
             let in_flight: Vec<_> = account.lines.iter().filter(|it| it.state == "in_flight").collect();
             if in_flight.iter().map(|it| it.count).sum::<i64>() == waiting { Ok(account) } else { Err(format!("{in_flight:?}")) }
         })
