@@ -339,4 +339,4 @@ async fn get(address: &str, path: &str) -> std::io::Result<String> {
     Ok(answer)
 }
 
-const SETTLED: Duration = Duration::from_secs(120);
+const SETTLED: Duration = Duration::from_secs(240);
