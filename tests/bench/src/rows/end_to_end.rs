@@ -22,7 +22,7 @@ use super::Bench;
 use crate::installation::{Installation, Parts, SERVICES};
 use crate::load::{self, Request};
 use crate::orders::{self, Delivery};
-use crate::process::{Place, Service, memory_mb};
+use crate::process::{Place, Service, cpu_seconds, memory_mb};
 use crate::stats::{Spread, percentile, short};
 use crate::table::{Line, Target};
 
@@ -79,9 +79,12 @@ async fn measure(bench: &Bench, installation: &Installation, erp: &ErpDouble, se
     let (single, stream) = deliveries.split_at(alone);
 
     // The first ones find connections unopened and caches cold.
-    let erp_ms = one_at_a_time(installation, erp, single).await?;
+    let (erp_ms, mut alone_ms) = one_at_a_time(installation, erp, single).await?;
+    let (before, requests) = (cpu(services)?, erp.log().last());
     let due = timetable(installation, stream, alone as u64).await?;
     let sales = until_sold(erp, stream).await?;
+    quiet(erp).await;
+    let (after, requests) = (cpu(services)?, requests_in(&erp.log().since(requests)) as f64 / count as f64);
     let mut latencies: Vec<f64> = due.iter().map(|(order, due)| milliseconds(*due, sales[order])).collect();
     ensure!(latencies.len() == count, "{} of {count} orders were sent", latencies.len());
     ensure_one_sale_each(erp, &deliveries)?;
@@ -94,6 +97,16 @@ async fn measure(bench: &Bench, installation: &Installation, erp: &ErpDouble, se
         Line::figure("10", format!("{job}: p99"), p99, measured.clone(), limit.clone(), Target::AtMost(50.0 + erp_ms.median, " ms")),
         Line::figure("10", format!("{job}: p50"), p50, measured, limit, Target::AtMost(15.0 + erp_ms.median, " ms")),
     ];
+    let (p50, p99) = (percentile(&mut alone_ms, 0.5), percentile(&mut alone_ms, 0.99));
+    let measured = format!("p50 {} ms, p99 {} ms", short(p50), short(p99));
+    let job = "the same, one order at a time: p50";
+    lines.push(Line::figure("10", job, p50, measured, format!("ERP {erp_ms} ms of it"), Target::AtMost(15.0 + erp_ms.median, " ms")));
+    let spent = after.iter().map(|(name, after)| (name, (after - before[name]) * 1_000.0 / count as f64));
+    let parts: Vec<_> = spent.clone().map(|(name, ms)| format!("{name} {}", short(ms))).collect();
+    let sum = spent.map(|it| it.1).sum();
+    let measured = format!("{} ms: {}", short(sum), parts.join(", "));
+    let requests = format!("{} ERP requests per order", short(requests));
+    lines.push(Line::figure("10", "CPU of the five per order, from webhook to confirmed sale", sum, measured, requests, Target::None));
     let peak = memory(services, "VmHWM")?;
     for (name, loaded) in memory(services, "VmRSS")? {
         let measured = format!("{} MB; idle {}, peak {}", short(loaded), short(idle[&name]), short(peak[&name]));
@@ -113,27 +126,36 @@ fn memory(services: &[Service], field: &str) -> anyhow::Result<BTreeMap<String, 
     services.iter().map(|it| Ok((it.name.clone(), memory_mb(it.pid, field).with_context(|| format!("{} has ended", it.name))?))).collect()
 }
 
-/// What the ERP takes until it has a sale: its requests, times what each takes.
-async fn one_at_a_time(installation: &Installation, erp: &ErpDouble, deliveries: &[Delivery]) -> anyhow::Result<Spread> {
+fn cpu(services: &[Service]) -> anyhow::Result<BTreeMap<String, f64>> {
+    services.iter().map(|it| Ok((it.name.clone(), cpu_seconds(it.pid)?))).collect()
+}
+
+fn requests_in(entries: &[Entry]) -> usize {
+    entries.iter().filter(|it| it.kind == Kind::Received).count()
+}
+
+/// What the ERP takes until it has a sale: its requests, times what each takes. And what all of it took, in milliseconds.
+async fn one_at_a_time(installation: &Installation, erp: &ErpDouble, deliveries: &[Delivery]) -> anyhow::Result<(Spread, Vec<f64>)> {
     let (mut stream, mut answer) = (load::connect(installation.door).await?, Vec::new());
-    let mut shares = Vec::new();
+    let (mut shares, mut latencies) = (Vec::new(), Vec::new());
     for (number, delivery) in deliveries.iter().enumerate() {
-        let before = erp.log().last();
+        let (before, begun) = (erp.log().last(), Utc::now());
         let status = load::post(&mut stream, &mut Request::new(delivery), number as u64, &mut answer).await?;
         ensure!(status == 200, "the door answered {status}");
-        until_sold(erp, std::slice::from_ref(delivery)).await?;
+        let sales = until_sold(erp, std::slice::from_ref(delivery)).await?;
+        latencies.push(milliseconds(begun, sales[&delivery.order]));
         // What follows the sale belongs to this order, too.
         quiet(erp).await;
         shares.push(erp_share_ms(&erp.log().since(before), &delivery.order));
     }
-    Ok(Spread::of(shares))
+    Ok((Spread::of(shares), latencies))
 }
 
 /// From each request's arrival to its answer, until the sale is created; requests of one order come one after the other.
 fn erp_share_ms(entries: &[Entry], order: &str) -> f64 {
     let created = entries.iter().find(|it| is_sale_of(it, order)).map(|it| it.seq).unwrap_or(u64::MAX);
-    let requests = entries.iter().filter(|it| it.seq < created && it.kind == Kind::Received).count();
-    requests as f64 * ERP_MS as f64
+    let before = entries.partition_point(|it| it.seq < created);
+    requests_in(&entries[..before]) as f64 * ERP_MS as f64
 }
 
 async fn quiet(erp: &ErpDouble) {
