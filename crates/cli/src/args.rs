@@ -191,11 +191,27 @@ pub(crate) enum Rules {
     },
 }
 
+const MIGRATE: &str = "\
+Run it with the role that owns the schema, before the new version's services start.
+
+With --roles each service can have its own login, which reaches what its service needs and nothing else:
+  tradewind migrate --roles tw_
+makes tw_ingest, tw_router, tw_effects, tw_stock, tw_replayer and tw_reader,
+which nobody logs in as, and sets their rights. It needs the right to make roles only while one is missing. Then, once:
+  create role ingest_1 login password '…' in role tw_ingest;
+and in the settings of storefront-ingest:
+  store.url = \"postgres://ingest_1@db/tradewind\"
+Give --roles at every migration: rights follow the version. See docs/how-to/database-roles.md.";
+
 #[derive(Debug, ClapArgs)]
+#[command(after_help = MIGRATE)]
 pub(crate) struct Migrate {
     /// Only say how many migrations are missing; exits 1 if any is
-    #[arg(long)]
+    #[arg(long, conflicts_with = "roles")]
     pub(crate) check: bool,
+    /// Then make a role per service, with this before each name, and set its rights; once more changes nothing
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) roles: Option<store::roles::Prefix>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -258,6 +274,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn roles_have_a_prefix_that_makes_plain_names() {
+        let parse = |line: &str| Args::try_parse_from(line.split(' '));
+        assert!(parse("tradewind migrate --roles tw_").is_ok());
+        assert!(parse("tradewind migrate --roles Trade-Wind").is_err());
+        assert!(parse("tradewind migrate --roles tw_ --check").is_err());
     }
 
     #[test]

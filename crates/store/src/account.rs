@@ -96,12 +96,16 @@ pub async fn account(store: &Store, scope: &Scope) -> Result<Account, Error> {
 }
 
 async fn mapper_lines(store: &Store, scope: &Scope) -> Result<Vec<Line>, Error> {
-    let sql = "select coalesce(d.source, l.source, r.source) as source, coalesce(d.kind, l.kind, 'raw') as kind,
-                      coalesce(account.state(l.state, d.state, d.outputs is not null), 'in_flight') as state,
-                      case when l.state in ('dead', 'replaying', 'discarded') then l.code else d.reason end as reason, count(*) as count
-               from (select distinct on (ce_id) ce_id, source from ingest.raw_record) r
-               full join (select * from ingest.decision where grp = $1) d using (ce_id)
-               full join (select * from letters.letter where grp = $1) l using (ce_id)
+    let sql = "select source, kind, state, reason, sum(count)::bigint as count from (
+                 select coalesce(d.source, l.source, r.source) as source, coalesce(d.kind, l.kind, 'raw') as kind,
+                        coalesce(account.state(l.state, d.state, d.unpublished), 'in_flight') as state,
+                        case when l.state in ('dead', 'replaying', 'discarded') then l.code else d.reason end as reason, count(*) as count
+                 from (select distinct on (ce_id) ce_id, source from ingest.raw_record) r
+                 full join (select * from account.decision where grp = $1) d using (ce_id)
+                 full join (select ce_id, source, kind, state, code from letters.letter where grp = $1) l using (ce_id)
+                 group by 1, 2, 3, 4
+                 union all
+                 select source, kind, state, nullif(reason, ''), count from retention.carried where grp = $1) counted
                group by 1, 2, 3, 4 order by 1, 2, 3, 4";
     let rows = sqlx::query(sql).bind(&scope.mapper).fetch_all(store.pool()).await?;
     rows.iter().map(|row| line(&scope.mapper, row)).collect()
@@ -109,8 +113,7 @@ async fn mapper_lines(store: &Store, scope: &Scope) -> Result<Vec<Line>, Error> 
 
 /// Accepted and not yet seen by the mapper: in the spool, or in the raw topic beyond what is recorded.
 async fn unread_lines(store: &Store, scope: &Scope) -> Result<Vec<Line>, Error> {
-    let recorded: Vec<(i32, i64)> =
-        sqlx::query_as("select partition, max(\"offset\") + 1 from ingest.raw_record group by 1").fetch_all(store.pool()).await?;
+    let recorded: Vec<(i32, i64)> = sqlx::query_as(RECORDED).fetch_all(store.pool()).await?;
     let raw = scope.progress.iter().filter(|it| it.topic == scope.raw_topic);
     let unread = raw.map(|it| {
         let next = recorded.iter().find(|(partition, _)| *partition == it.partition).map_or(it.start, |(_, next)| *next);
@@ -128,6 +131,13 @@ async fn unread_lines(store: &Store, scope: &Scope) -> Result<Vec<Line>, Error> 
     let lines = [in_flight("unread", unread.sum()), in_flight("spooled", spooled)];
     Ok(lines.into_iter().filter(|it| it.count > 0).collect())
 }
+
+/// How far each partition of the raw topic is recorded, or was before its rows went.
+const RECORDED: &str = "
+    select partition, max(next) from (
+      select partition, max(\"offset\") + 1 as next from ingest.raw_record group by 1
+      union all select partition, next from retention.raw) recorded
+    group by 1";
 
 const OBLIGATIONS: &str = "
     with consumer as (select * from unnest($1::text[], $2::text[]) as t (topic, grp)),
@@ -148,7 +158,11 @@ const OBLIGATIONS: &str = "
 
 async fn consumer_lines(store: &Store, scope: &Scope) -> Result<Vec<Line>, Error> {
     let sql = format!(
-        "{OBLIGATIONS} select grp, source, kind, state, reason, count(*) as count from obligation group by 1, 2, 3, 4, 5 order by 1, 2, 3, 4, 5"
+        "{OBLIGATIONS} select grp, source, kind, state, reason, sum(count)::bigint as count from (
+           select grp, source, kind, state, reason, count(*) as count from obligation group by 1, 2, 3, 4, 5
+           union all
+           select grp, source, kind, state, nullif(reason, ''), count from retention.carried where grp in (select grp from consumer)) counted
+         group by 1, 2, 3, 4, 5 order by 1, 2, 3, 4, 5"
     );
     let rows = bound(sqlx::query(sqlx::AssertSqlSafe(sql)), scope).fetch_all(store.pool()).await?;
     rows.iter().map(|row| line(row.try_get("grp")?, row)).collect()
@@ -167,12 +181,12 @@ pub async fn items(store: &Store, scope: &Scope, group: &str, state: &str, limit
 async fn mapper_items(store: &Store, scope: &Scope, state: &str, limit: i64) -> Result<Vec<Item>, Error> {
     let sql = "select * from (
                  select ce_id, coalesce(d.aggregate, l.aggregate, '') as aggregate,
-                        coalesce(account.state(l.state, d.state, d.outputs is not null), 'in_flight') as state,
+                        coalesce(account.state(l.state, d.state, d.unpublished), 'in_flight') as state,
                         case when l.state in ('dead', 'replaying', 'discarded') then l.code else d.reason end as reason,
                         coalesce(l.last_failed_at, d.decided_at, r.seen_at) as since
                  from (select distinct on (ce_id) ce_id, seen_at from ingest.raw_record) r
-                 full join (select * from ingest.decision where grp = $1) d using (ce_id)
-                 full join (select * from letters.letter where grp = $1) l using (ce_id)) o
+                 full join (select * from account.decision where grp = $1) d using (ce_id)
+                 full join (select ce_id, aggregate, state, code, last_failed_at from letters.letter where grp = $1) l using (ce_id)) o
                where state = $2 order by since limit $3";
     let rows = sqlx::query(sql).bind(&scope.mapper).bind(state).bind(limit).fetch_all(store.pool()).await?;
     rows.iter().map(|row| item(&scope.mapper, row)).collect()
@@ -192,7 +206,8 @@ fn bound<'q>(query: Query<'q>, scope: &Scope) -> Query<'q> {
 }
 
 async fn repeats(store: &Store) -> Result<i64, Error> {
-    let sql = "select count(*) - count(distinct ce_id) from ingest.raw_record";
+    let sql = "select (select count(*) - count(distinct ce_id) from ingest.raw_record)
+                    + (select coalesce(sum(repeats), 0)::bigint from retention.raw)";
     Ok(sqlx::query_scalar(sql).fetch_one(store.pool()).await?)
 }
 
@@ -201,9 +216,11 @@ async fn raw_is_contiguous(store: &Store, scope: &Scope) -> Result<Check, Error>
     let mut gaps = Vec::new();
     for it in scope.progress.iter().filter(|it| it.topic == scope.raw_topic && it.group == scope.mapper) {
         let Some(committed) = it.committed else { continue };
-        let sql = "select coalesce(min(\"offset\"), 0), count(*) from ingest.raw_record where partition = $1 and \"offset\" < $2";
+        let sql = "select coalesce(least(kept.first, gone.first), 0), kept.count + coalesce(gone.count, 0)
+                   from (select min(\"offset\") as first, count(*) as count from ingest.raw_record where partition = $1 and \"offset\" < $2) kept
+                   left join retention.raw gone on gone.partition = $1";
         let (first, recorded): (i64, i64) = sqlx::query_as(sql).bind(it.partition).bind(committed).fetch_one(store.pool()).await?;
-        // What the topic's retention has deleted and our own has dropped is out of both.
+        // What the topic's retention had deleted before we began is out of both; rows that our own has deleted were counted.
         let missing = committed - first.min(it.start) - recorded;
         if missing != 0 {
             gaps.push(format!("partition {}: {missing} of {committed} records below the commit are not in the ledger", it.partition));

@@ -10,9 +10,14 @@ pub enum Error {
     /// The data itself can't be stored: the same again will fail again.
     #[error("the database refuses this data")]
     Rejected(#[source] sqlx::Error),
-    /// The schema is not the one that this version was built for, or the role may not do this.
+    /// The schema is not the one that this version was built for.
     #[error("the database is not set up for this version: run `tradewind migrate`")]
     Schema(#[source] sqlx::Error),
+    /// The role that we logged in as has not the right to do this.
+    #[error(
+        "the database role may not do this: log in as a member of the service's own role, and let the schema's owner run `tradewind migrate --roles`"
+    )]
+    Forbidden(#[source] sqlx::Error),
     #[error("the migrations can't be applied")]
     Migrate(#[source] sqlx::migrate::MigrateError),
     /// What was stored can't be read back: damage, or a newer version's data.
@@ -44,6 +49,9 @@ impl From<sqlx::Error> for Error {
             };
         };
         // Classes of SQLSTATE: https://www.postgresql.org/docs/15/errcodes-appendix.html
+        if database.code().as_deref() == Some(INSUFFICIENT_PRIVILEGE) {
+            return Self::Forbidden(error);
+        }
         match database.code().as_deref().map(|code| code.split_at_checked(2).map_or(code, |it| it.0)) {
             Some("21" | "22" | "23") => Self::Rejected(error),
             Some("3D" | "3F" | "42") => Self::Schema(error),
@@ -57,7 +65,7 @@ impl Classify for Error {
         match self {
             Self::Unavailable(_) => Class::Outage,
             Self::Rejected(_) => Class::Validation,
-            Self::Schema(_) | Self::Migrate(_) | Self::Url(_) => Class::Auth,
+            Self::Schema(_) | Self::Forbidden(_) | Self::Migrate(_) | Self::Url(_) => Class::Auth,
             Self::Corrupt { .. } => Class::Schema,
             Self::Panicked => Class::Poison,
         }
@@ -68,6 +76,7 @@ impl Classify for Error {
             Self::Unavailable(_) => "database_unavailable",
             Self::Rejected(_) => "database_rejected",
             Self::Schema(_) => "database_schema",
+            Self::Forbidden(_) => "database_forbidden",
             Self::Migrate(_) => "database_migrate",
             Self::Corrupt { .. } => "database_corrupt",
             Self::Url(_) => "database_url",
@@ -80,6 +89,11 @@ impl Classify for Error {
 pub fn commit_error(error: Error) -> CommitError {
     match error {
         Error::Rejected(_) | Error::Corrupt { .. } | Error::Panicked => CommitError::Rejected(Fault::from(error)),
-        Error::Unavailable(_) | Error::Schema(_) | Error::Migrate(_) | Error::Url(_) => CommitError::Unavailable(Fault::from(error)),
+        Error::Unavailable(_) | Error::Schema(_) | Error::Forbidden(_) | Error::Migrate(_) | Error::Url(_) => {
+            CommitError::Unavailable(Fault::from(error))
+        }
     }
 }
+
+/// SQLSTATE of a missing right.
+const INSUFFICIENT_PRIVILEGE: &str = "42501";

@@ -3,7 +3,7 @@
 //!
 //! [`decisions`] stores what a group decided with the exact bytes to produce; [`letters`] what it gave up on; [`effects`] what
 //! was sent to foreign systems; [`spool`] what the door took in while Kafka was away; [`outbox`] records born without an input;
-//! [`account`] adds all of it up.
+//! [`account`] adds all of it up, [`retention`] deletes what was settled long ago, [`roles`] say who may do what.
 
 pub mod account;
 pub mod decisions;
@@ -13,6 +13,8 @@ pub mod letters;
 mod migrate;
 pub mod outbox;
 pub mod owner;
+pub mod retention;
+pub mod roles;
 pub mod spool;
 mod stored;
 mod transaction;

@@ -5,5 +5,7 @@ mod it {
     mod group;
     mod identities;
     mod letters;
+    mod retention;
+    mod roles;
     mod transaction;
 }

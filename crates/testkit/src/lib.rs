@@ -6,6 +6,7 @@
 mod database;
 mod eventually;
 pub mod own;
+mod roles;
 mod scripts;
 mod service;
 pub mod shared;
@@ -13,6 +14,7 @@ pub mod shared;
 pub use database::{database, empty_database};
 pub use eventually::{eventually, eventually_eq};
 pub use own::Server;
+pub use roles::Logins;
 pub use service::{Service, ServiceBuilder};
 pub use shared::{Tryton, kafka, postgres, tryton};
 

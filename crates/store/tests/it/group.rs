@@ -71,9 +71,14 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) async fn new(policy: Parking) -> Self {
-        let store = Store::open(&StoreSettings::new(testkit::database().await)).await.unwrap();
+        Self::on(&testkit::database().await, Owner::Router, policy).await
+    }
+
+    /// Under the role that the address names.
+    pub(super) async fn on(url: &str, owner: Owner, policy: Parking) -> Self {
+        let store = Store::open(&StoreSettings::new(url)).await.unwrap();
         let script = Arc::new(Script::default());
-        let ledger = DecisionLedger::new(store.clone(), GROUP, Owner::Router, policy, Rules(Arc::clone(&script)));
+        let ledger = DecisionLedger::new(store.clone(), GROUP, owner, policy, Rules(Arc::clone(&script)));
         Self { script, store, ledger }
     }
 
