@@ -1,7 +1,8 @@
 //! dead-letter-replayer: the operator's door to the dead letters.
 //!
 //! Reads and writes the `letters` schema; produces outcomes of what people did and a published copy of each letter. Replays
-//! run in the group that failed, whose own drainer takes letters from the same tables.
+//! run in the group that failed, whose own drainer takes letters from the same tables. Besides, it draws the account up and
+//! deletes what was settled long ago: work over all ledgers that belongs to no one group.
 
 pub mod accounting;
 pub mod api;
@@ -9,6 +10,7 @@ pub mod config;
 pub mod operators;
 pub mod outcomes;
 pub mod relay;
+pub mod retention;
 
 use anyhow::Context as _;
 use bus::{Producer, Role};
@@ -25,6 +27,7 @@ use api::Api;
 pub use config::Settings;
 use operators::Operators;
 use relay::Relay;
+use retention::Keeper;
 
 pub const DEFAULTS: &str = include_str!("../dead-letter-replayer.default.toml");
 
@@ -43,6 +46,7 @@ pub async fn run(settings: Settings, life: Life) -> anyhow::Result<Ended> {
     let producer = Producer::new(&settings.bus, "dead-letter-replayer", Role::Relay)?;
     let operators = Operators::read(&settings.api.operators).map_err(Startup::settings("api.operators"))?;
     let accountant = Accountant::new(store.clone(), settings.bus.clone(), &settings.relay.targets())?;
+    let keeper = Keeper::new(store.clone(), &settings.bus, &settings.relay.targets(), settings.retention);
     let listen = settings.api.listen;
     let incoming = TcpIncoming::bind(listen).map_err(Startup::refused(format!("the API's address {listen} can't be opened")))?;
 
@@ -59,6 +63,11 @@ pub async fn run(settings: Settings, life: Life) -> anyhow::Result<Ended> {
     let (stop, interval) = (life.stop.clone(), settings.relay.account_interval);
     tasks.spawn("account", async move {
         accountant.run(interval, stop).await;
+        anyhow::Ok(())
+    });
+    let stop = life.stop.clone();
+    tasks.spawn("retention", async move {
+        keeper.run(stop).await;
         anyhow::Ok(())
     });
     ready.release();

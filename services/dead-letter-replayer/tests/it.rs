@@ -12,13 +12,16 @@ use contracts::proto::replay::v1::replay_service_client::ReplayServiceClient;
 use contracts::topics::{self, Parking};
 use contracts::wire::{Outcome, OutcomeState, Wire as _};
 use dead_letter_replayer::Settings;
-use dead_letter_replayer::config::{ApiSettings, RelaySettings};
+use dead_letter_replayer::config::{ApiSettings, RelaySettings, RetentionSettings};
+use dead_letter_replayer::retention::Keeper;
 use domain::{AggregateKey, ConnectionId, Customer, EntityKind, EntityRef, ErpCommand, Operation, OperationKey};
 use fault::{Class, Fault};
 use pipeline::{Origin, Partition, Record, Source as _, SourceEvent};
-use service_kit::{AdminSettings, Life, TelemetrySettings};
+use service_kit::{AdminSettings, Life, TelemetrySettings, Validate as _};
+use store::effects::Sole;
 use store::letters::{self, Obligation};
 use store::{Store, StoreSettings};
+use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use tonic::transport::Channel;
 use uuid::Uuid;
@@ -34,23 +37,43 @@ struct Bench {
     _broker: Embedded,
 }
 
+fn retention_settings() -> RetentionSettings {
+    let days = |days: u64| Duration::from_secs(days * 24 * 3600);
+    RetentionSettings {
+        interval: Duration::from_secs(3600),
+        deliveries: days(90),
+        settled: days(180),
+        letters: days(180),
+        batch: 2,
+        pause: Duration::from_millis(1),
+    }
+}
+
 async fn start() -> Bench {
+    start_after("select 1").await
+}
+
+/// With these rows there already.
+async fn start_after(rows: &'static str) -> Bench {
     let target = "erp-main".parse().unwrap();
     let broker = Embedded::start(topics::table([&target]).into_iter().map(|it| (it.name, it.partitions)).collect()).unwrap();
     let (bus, store_settings) = (broker.settings(""), StoreSettings::new(testkit::database().await));
+    let store = Store::open(&store_settings).await.unwrap();
+    sqlx::query(rows).execute(store.pool()).await.unwrap();
     let listen = ([127, 0, 0, 1], testkit::free_port()).into();
     let settings = Settings {
         grace: Duration::from_secs(5),
         admin: AdminSettings { listen: ([127, 0, 0, 1], 0).into() },
         telemetry: TelemetrySettings::default(),
         bus: bus.clone(),
-        store: store_settings.clone(),
+        store: store_settings,
         api: ApiSettings { listen, operators: BTreeMap::new() },
         relay: RelaySettings {
             interval: Duration::from_millis(50),
             account_interval: Duration::from_secs(60),
             targets: vec!["erp-main".to_owned()],
         },
+        retention: retention_settings(),
     };
     let life = Life::default();
     tokio::spawn({
@@ -59,7 +82,7 @@ async fn start() -> Bench {
     });
     life.readiness.ready().await;
     let client = testkit::eventually(DEADLINE, async || ReplayServiceClient::connect(format!("http://{listen}")).await).await;
-    Bench { client, store: Store::open(&store_settings).await.unwrap(), bus, life, _broker: broker }
+    Bench { client, store, bus, life, _broker: broker }
 }
 
 impl Bench {
@@ -221,4 +244,53 @@ async fn what_can_not_be_done_is_refused_with_what_to_do() {
 
     let request = wire::ListLettersRequest { page_token: "forged".to_owned(), ..Default::default() };
     assert_eq!(bench.client.list_letters(request).await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+/// Outcomes that were produced: a year ago, and just now.
+const OUTCOMES: &str = "insert into letters.outbox (record, published_at)
+    select 'r', now() - make_interval(days => days) from (select generate_series(361, 365) union all select 0) as a (days)";
+
+async fn outcomes(store: &Store) -> i64 {
+    sqlx::query_scalar("select count(*) from letters.outbox").fetch_one(store.pool()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_service_that_starts_deletes_what_was_settled_long_ago() {
+    let bench = start_after(OUTCOMES).await;
+    testkit::eventually_eq(DEADLINE, 1, async || outcomes(&bench.store).await).await;
+}
+
+#[tokio::test]
+async fn one_process_deletes_at_a_time_and_the_next_takes_over() {
+    let store = Store::open(&StoreSettings::new(testkit::database().await)).await.unwrap();
+    sqlx::query(OUTCOMES).execute(store.pool()).await.unwrap();
+    let keeper = Keeper::new(store.clone(), &BusSettings::local("127.0.0.1:1"), &["erp-main".parse().unwrap()], retention_settings());
+    let stop = CancellationToken::new();
+    let mut other = Sole::new(&store, "retention").await.unwrap();
+    assert!(other.is_ours().await.unwrap());
+    assert!(keeper.turn(&stop).await.unwrap().is_empty(), "another process is at it");
+    assert_eq!(outcomes(&store).await, 6);
+
+    drop(other);
+    let took_over = testkit::eventually(DEADLINE, async || {
+        let deleted = keeper.turn(&stop).await.unwrap();
+        if deleted.is_empty() { Err("the other's connection is still ending") } else { Ok(deleted) }
+    });
+    assert_eq!(took_over.await, BTreeMap::from([("outcomes", 5)]));
+    assert_eq!(outcomes(&store).await, 1);
+}
+
+#[test]
+fn settings_that_forget_what_can_come_again_are_refused() {
+    let mut settings: Settings = toml_defaults();
+    assert_eq!(settings.validate(), Ok(()));
+    settings.retention.deliveries = Duration::from_secs(14 * 24 * 3600);
+    settings.retention.batch = 0;
+    let problems = settings.validate().unwrap_err();
+    assert!(problems[0].contains("retention.deliveries") && problems[0].contains("14 days"), "{problems:?}");
+    assert!(problems[1].contains("retention.batch"), "{problems:?}");
+}
+
+fn toml_defaults() -> Settings {
+    service_kit::settings::load(dead_letter_replayer::DEFAULTS, None, "TRADEWIND_TEST_NOTHING").unwrap()
 }
