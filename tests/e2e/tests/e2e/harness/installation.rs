@@ -13,9 +13,10 @@ use sandbox::shopify::{ShopDouble, ShopSettings, TOPICS, WebhookSettings};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use store::account::Account;
-use store::{Store, StoreSettings};
+use store::roles::Role;
+use store::{Owner, Store, StoreSettings};
 use tempfile::TempDir;
-use testkit::{Service, Tryton, eventually};
+use testkit::{Logins, Service, Tryton, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -47,6 +48,17 @@ impl Program {
             Self::Replayer => "dead-letter-replayer",
         }
     }
+
+    /// What it logs in to the database as.
+    fn role(self) -> Role {
+        match self {
+            Self::Ingest => Role::Owner(Owner::Ingest),
+            Self::Router => Role::Owner(Owner::Router),
+            Self::Adapter => Role::Owner(Owner::Effects),
+            Self::Stock => Role::Owner(Owner::Stock),
+            Self::Replayer => Role::Replayer,
+        }
+    }
 }
 
 /// What a test is about; the rest is as everywhere.
@@ -76,7 +88,10 @@ impl Default for Setup {
 pub(crate) struct Installation {
     pub(crate) shop: ShopDouble,
     pub(crate) erp: ErpDouble,
+    /// With the rights of the schema's owner, which no service has.
     pub(crate) store: Store,
+    pub(crate) bus: BusSettings,
+    logins: Logins,
     accountant: Accountant,
     services: BTreeMap<Program, Process>,
     lease: Duration,
@@ -99,12 +114,13 @@ impl Installation {
 
         let store = Store::open(&StoreSettings { connections_max: 2, ..StoreSettings::new(&database) }).await.unwrap();
         let bus = BusSettings::local(&brokers).with_prefix(&prefix);
-        let accountant = Accountant::new(store.clone(), bus, &[ERP.parse().unwrap()]).unwrap();
+        let accountant = Accountant::new(store.clone(), bus.clone(), &[ERP.parse().unwrap()]).unwrap();
+        let logins = Logins::of(&database).await;
         let (api, door) = (testkit::free_port(), testkit::free_port());
         let services = BTreeMap::new();
         // Both stay until the servers end: for whoever wants to know why a test failed.
         eprintln!("topics {prefix}*, {database}");
-        let mut installation = Self { shop, erp, store, accountant, services, lease, api, door, prefix, dir };
+        let mut installation = Self { shop, erp, store, bus, logins, accountant, services, lease, api, door, prefix, dir };
         let applied = installation.tradewind(&["topics", "apply"]).await;
         assert_eq!(applied.code, 0, "{applied:?}");
         for which in Program::ALL {
@@ -128,6 +144,7 @@ impl Installation {
             .arg("--config")
             .arg(config.to_string_lossy())
             .env("TRADEWIND__ADMIN__LISTEN", &admin)
+            .env("TRADEWIND__STORE__URL", self.logins.url(which.role()))
             .env("TRADEWIND__BUS__PREFIX", &self.prefix)
             .env("TRADEWIND__TELEMETRY__LEVEL", std::env::var("TRADEWIND_LOG").unwrap_or_else(|_| "info".to_owned()))
             // A killed process is missed after the shortest time that brokers allow.
@@ -168,6 +185,7 @@ impl Installation {
             .arg("--config")
             .arg(self.file("tradewind.toml"))
             .args(arguments)
+            .env("TRADEWIND__STORE__URL", self.logins.url(Role::Reader))
             .env("TRADEWIND__BUS__PREFIX", &self.prefix)
             .env("TRADEWIND__API__URL", format!("http://127.0.0.1:{}", self.api))
             .output()
