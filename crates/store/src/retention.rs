@@ -85,6 +85,8 @@ impl Sweep {
     }
 
     async fn run(&self, tx: &mut Tx, age: Duration, limit: i64) -> Result<u64, Error> {
+        // To compile these statements takes longer than to run one batch of them.
+        sqlx::query("set local jit = off").execute(&mut *tx).await?;
         if *self == Self::Deliveries {
             // The mapper would find the decision of a repeat that comes in this very moment, and leave its raw record without one.
             // Whoever waits for us waits for one batch; we don't let anybody wait for us who wait ourselves.

@@ -24,6 +24,7 @@ struct Pending {
 struct Granted {
     name: String,
     /// Who logs in as a member of it.
+    #[serde(rename = "for")]
     of: &'static str,
     made: bool,
 }
