@@ -62,3 +62,18 @@ async fn a_database_that_is_away_is_an_outage_and_a_missing_table_is_a_question_
     let error = Error::from(sqlx::query("select 1 from nothing").execute(store.pool()).await.unwrap_err());
     assert!(matches!(error, Error::Schema(_)), "{error:?}");
 }
+
+/// A plan that was made while its table was new believes in such a key, and goes on to read the whole table for every row.
+#[tokio::test]
+async fn no_ledger_key_leads_with_what_all_rows_share() {
+    let store = Store::open(&StoreSettings::new(testkit::database().await)).await.unwrap();
+    let sql = "select c.oid::regclass::text || ': ' || a.attname from pg_index x
+               join pg_class c on c.oid = x.indexrelid join pg_namespace n on n.oid = c.relnamespace
+               join pg_class t on t.oid = x.indrelid
+               join pg_attribute a on a.attrelid = x.indrelid and a.attnum = x.indkey[0]
+               where x.indisunique and n.nspname in ('ingest', 'router', 'effects', 'stock', 'letters')
+                 and a.attname in ('grp', 'target', 'connection', 'source', 'kind')
+                 and t.relname <> 'cursor'";
+    let leading: Vec<String> = sqlx::query_scalar(sql).fetch_all(store.pool()).await.unwrap();
+    assert_eq!(leading, Vec::<String>::new());
+}
