@@ -102,7 +102,10 @@ impl BusSettings {
             .set("auto.commit.interval.ms", "200")
             .set("fetch.wait.max.ms", "10")
             // Bounds memory; with the default back-off of a second it would fetch once a second.
-            .set("queued.max.messages.kbytes", "8192")
+            .set("queued.max.messages.kbytes", "4096")
+            // Compressed; in memory it is several times that, for each partition.
+            .set("max.partition.fetch.bytes", "262144")
+            .set("fetch.max.bytes", "4194304")
             .set("fetch.queue.backoff.ms", "10");
         if self.fullness.is_some() {
             // The embedded broker lets a group wait nearly this long whenever a member comes or goes.

@@ -98,6 +98,10 @@ impl Source for Consumer {
     async fn next(&mut self) -> Option<SourceEvent> {
         self.events.recv().await
     }
+
+    fn try_next(&mut self) -> Option<SourceEvent> {
+        self.events.try_recv().ok()
+    }
 }
 
 impl ConsumerHandle {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use pipeline::{Origin, Partition, Record, SourceEvent};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -49,13 +48,14 @@ fn record(message: &BorrowedMessage<'_>, names: &mut HashMap<String, Arc<str>>) 
         Some(known) => known.clone(),
         None => names.entry(message.topic().to_owned()).or_insert_with(|| Arc::from(message.topic())).clone(),
     };
+    let (key, value, headers) = headers::copied(message);
     Record {
         partition: Partition { topic, number: message.partition() },
         offset: message.offset(),
         timestamp_ms: message.timestamp().to_millis().unwrap_or_default(),
-        key: Bytes::copy_from_slice(message.key().unwrap_or_default()),
-        value: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
-        headers: headers::from_kafka(message.headers()),
+        key,
+        value,
+        headers,
         origin: Origin::Topic,
     }
 }

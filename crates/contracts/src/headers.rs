@@ -1,6 +1,8 @@
 //! Record headers: CloudEvents 1.0 in binary mode (<https://github.com/cloudevents/spec>, Kafka binding), W3C trace context,
 //! and ours. Values are UTF-8.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use uuid::Uuid;
 
@@ -66,10 +68,40 @@ pub const JSON: &str = "application/json";
 
 /// Names and values in the order of the record. Small: a search is a walk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(String, Bytes)>);
+pub struct Headers(Vec<(Cow<'static, str>, Bytes)>);
+
+/// A name as it is kept: the known ones cost nothing.
+pub fn name(name: &str) -> Cow<'static, str> {
+    KNOWN.iter().find(|known| **known == name).map_or_else(|| Cow::Owned(name.to_owned()), |known| Cow::Borrowed(*known))
+}
+
+/// What nearly every record has.
+const KNOWN: [&str; 17] = [
+    CE_SPECVERSION,
+    CE_ID,
+    CE_SOURCE,
+    CE_TYPE,
+    CE_TIME,
+    CE_SUBJECT,
+    CE_DATASCHEMA,
+    CONTENT_TYPE,
+    TRACEPARENT,
+    ENTITY_SEQ,
+    DELIVERY,
+    IDEMPOTENCY_KEY,
+    SOURCE_TOPIC,
+    CONNECTION,
+    TRIGGERED_AT,
+    RECEIVED_AT,
+    READ_AT,
+];
 
 impl Headers {
-    pub fn push(&mut self, name: impl Into<String>, value: impl Into<Bytes>) {
+    pub fn with_capacity(count: usize) -> Self {
+        Self(Vec::with_capacity(count))
+    }
+
+    pub fn push(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Bytes>) {
         self.0.push((name.into(), value.into()));
     }
 
@@ -78,7 +110,7 @@ impl Headers {
         let value = value.into();
         match self.0.iter_mut().find(|(known, _)| known == name) {
             Some((_, known)) => *known = value,
-            None => self.push(name, value),
+            None => self.push(self::name(name), value),
         }
     }
 
@@ -100,7 +132,7 @@ impl Headers {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Bytes)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value))
+        self.0.iter().map(|(name, value)| (name.as_ref(), value))
     }
 
     pub fn len(&self) -> usize {
@@ -114,7 +146,7 @@ impl Headers {
 
 impl FromIterator<(String, Bytes)> for Headers {
     fn from_iter<I: IntoIterator<Item = (String, Bytes)>>(headers: I) -> Self {
-        Self(headers.into_iter().collect())
+        Self(headers.into_iter().map(|(name, value)| (Cow::Owned(name), value)).collect())
     }
 }
 

@@ -3,7 +3,7 @@
 //! Pure: it is told what was delivered and what is done, and says what may run, how far offsets may move and which partitions
 //! to pause. Static lanes (hash of key onto n queues) would lose a fifth of the throughput to head-of-line blocking.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,15 +16,15 @@ use crate::window::Window;
 pub struct Bounds {
     /// Delivered and not below the watermark, per partition.
     pub partition_records_max: usize,
-    /// Payload bytes in hand, per partition.
-    pub partition_bytes_max: usize,
+    /// Bytes in hand, of all partitions: each may hold an equal share.
+    pub bytes_max: usize,
     /// Records of one key.
     pub key_records_max: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { partition_records_max: 10_000, partition_bytes_max: 16 << 20, key_records_max: 2_000 }
+        Self { partition_records_max: 10_000, bytes_max: 16 << 20, key_records_max: 2_000 }
     }
 }
 
@@ -91,11 +91,11 @@ pub struct Dispatcher {
     bounds: Bounds,
     generation: u64,
     queues: HashMap<QueueKey, Queue>,
-    /// A `BTreeMap`: round-robin needs an order.
-    lots: BTreeMap<Partition, Lot>,
+    lots: HashMap<Partition, Lot>,
     /// Ready letters; they belong to no partition.
     drained_ready: VecDeque<QueueKey>,
-    turn: usize,
+    /// Partitions with ready keys, each once, in the order of their turns.
+    turns: VecDeque<Partition>,
     in_hand: usize,
     letters_in_hand: usize,
 }
@@ -106,9 +106,9 @@ impl Dispatcher {
             bounds,
             generation: 0,
             queues: HashMap::new(),
-            lots: BTreeMap::new(),
+            lots: HashMap::new(),
             drained_ready: VecDeque::new(),
-            turn: 0,
+            turns: VecDeque::new(),
             in_hand: 0,
             letters_in_hand: 0,
         }
@@ -168,10 +168,10 @@ impl Dispatcher {
         }
         lot.bytes += size;
         let ticket = Ticket { generation: lot.generation, record: Arc::new(record) };
-        let queue_key = ticket.queue();
+        let (queue_key, share) = (ticket.queue(), self.share());
         let is_long = self.enqueue(ticket) >= self.bounds.key_records_max;
         let lot = self.lots.get_mut(&partition)?;
-        let is_full = lot.window.span() >= self.bounds.partition_records_max || lot.bytes >= self.bounds.partition_bytes_max || is_long;
+        let is_full = lot.window.span() >= self.bounds.partition_records_max || lot.bytes >= share || is_long;
         if lot.full || !is_full {
             return None;
         }
@@ -203,7 +203,7 @@ impl Dispatcher {
     pub fn settle(&mut self, ticket: &Ticket) -> Settled {
         self.count_out(ticket);
         self.release(&ticket.queue());
-        let record = &ticket.record;
+        let (record, share) = (&ticket.record, self.share());
         let Some(lot) = self.lots.get_mut(&record.partition) else { return Settled::default() };
         if record.origin != Origin::Topic || lot.generation != ticket.generation {
             return Settled::default();
@@ -213,7 +213,7 @@ impl Dispatcher {
         let offset = lot.window.settle(record.offset).map(|offset| (record.partition.clone(), offset));
         let key_len = lot.full_key.as_ref().and_then(|it| self.queues.get(it)).map_or(0, |queue| queue.waiting.len());
         let is_low = lot.window.span() <= self.bounds.partition_records_max / 2
-            && lot.bytes <= self.bounds.partition_bytes_max / 2
+            && lot.bytes <= share / 2
             && key_len <= self.bounds.key_records_max / 2;
         let resumes = lot.full && is_low;
         if resumes {
@@ -278,6 +278,11 @@ impl Dispatcher {
         len
     }
 
+    /// Bytes that each partition may hold.
+    fn share(&self) -> usize {
+        self.bounds.bytes_max / self.lots.len().max(1)
+    }
+
     fn count_out(&mut self, ticket: &Ticket) {
         self.in_hand -= 1;
         self.letters_in_hand -= usize::from(ticket.queue().drained);
@@ -299,7 +304,12 @@ impl Dispatcher {
 
     fn mark_ready(&mut self, queue_key: QueueKey, partition: &Partition) {
         match self.lots.get_mut(partition) {
-            Some(lot) if !queue_key.drained => lot.ready.push_back(queue_key),
+            Some(lot) if !queue_key.drained => {
+                if lot.ready.is_empty() {
+                    self.turns.push_back(partition.clone());
+                }
+                lot.ready.push_back(queue_key);
+            }
             _ => self.drained_ready.push_back(queue_key),
         }
     }
@@ -308,15 +318,15 @@ impl Dispatcher {
         if let Some(queue_key) = self.drained_ready.pop_front() {
             return Some(queue_key);
         }
-        let lots = self.lots.len();
-        for step in 0..lots {
-            let index = (self.turn + step) % lots;
-            let lot = self.lots.values_mut().nth(index).expect("the index is below the length");
-            if !lot.frozen
-                && let Some(queue_key) = lot.ready.pop_front()
-            {
-                self.turn = (index + 1) % lots;
-                return Some(queue_key);
+        while let Some(partition) = self.turns.pop_front() {
+            // One that is about to go has no more turns.
+            let Some(lot) = self.lots.get_mut(&partition).filter(|it| !it.frozen) else { continue };
+            let queue_key = lot.ready.pop_front();
+            if !lot.ready.is_empty() {
+                self.turns.push_back(partition);
+            }
+            if queue_key.is_some() {
+                return queue_key;
             }
         }
         None
@@ -325,6 +335,7 @@ impl Dispatcher {
     /// After a revoke a queue's head may belong to another partition, or be gone.
     fn rebuild_ready(&mut self) {
         self.drained_ready.clear();
+        self.turns.clear();
         for lot in self.lots.values_mut() {
             lot.ready.clear();
         }

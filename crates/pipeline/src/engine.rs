@@ -115,6 +115,10 @@ pub struct Engine<L: Ledger, A: Actor<L::Act, L::Report>> {
     probes: JoinSet<(usize, Result<(), Fault>)>,
     drains: JoinSet<Result<Vec<Record>, Fault>>,
     timers: Timers,
+    /// Records that were ever taken up.
+    arrivals: u64,
+    /// Not counted yet.
+    settled: u64,
     /// Offsets that moved since they were last handed over.
     dirty: std::collections::HashMap<Partition, i64>,
     revoking: Option<Revoking>,
@@ -128,10 +132,10 @@ pub struct Engine<L: Ledger, A: Actor<L::Act, L::Report>> {
 
 impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     pub fn new(settings: EngineSettings, ledger: Arc<L>, actor: Arc<A>, control: Arc<dyn SourceControl>) -> Self {
-        let lanes = actor.lanes().into_iter().map(|spec| Lane::new(spec, settings.circuit.clone())).collect();
+        let lanes: Vec<_> = actor.lanes().into_iter().map(|spec| Lane::new(spec, settings.circuit.clone())).collect();
         let now = Instant::now();
         Self {
-            metrics: Metrics::new(&settings.group),
+            metrics: Metrics::new(&settings.group, lanes.iter().map(|lane| lane.spec.name)),
             dispatcher: Dispatcher::new(settings.bounds.clone()),
             next_store: now + settings.store_interval,
             next_drain: now,
@@ -147,6 +151,8 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             probes: JoinSet::new(),
             drains: JoinSet::new(),
             timers: Timers::default(),
+            arrivals: 0,
+            settled: 0,
             dirty: std::collections::HashMap::new(),
             revoking: None,
             held_back: false,
@@ -163,19 +169,42 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
                 self.store_offsets();
                 return Ok(ended);
             }
-            match self.next_event(&mut source, &stop).await {
-                Event::Source(Some(event)) => self.on_source(event),
-                // Its thread stops with us; what is out is finished all the same.
-                Event::Source(None) if self.stopping.is_some() => self.source_is_over = true,
-                Event::Source(None) => return Err(SourceEnded),
-                Event::Committed(committed) => self.on_committed(committed),
-                Event::Acted(acted) => self.on_acted(acted),
-                Event::Probed { lane, outcome } => self.on_probed(lane, &outcome),
-                Event::Letters(letters) => self.on_letters(letters),
-                Event::Tick => {}
-                Event::Stop => self.on_stop(),
+            let first = self.next_event(&mut source, &stop).await;
+            self.on_event(first)?;
+            // What happened meanwhile comes along: one look at queues, lanes and timers serves all of it.
+            for _ in 0..EVENTS_AT_ONCE {
+                let Some(event) = self.happened(&mut source) else { break };
+                self.on_event(event)?;
             }
+            self.metrics.settled(std::mem::take(&mut self.settled), self.dispatcher.in_hand());
         }
+    }
+
+    fn on_event(&mut self, event: Event<L>) -> Result<(), SourceEnded> {
+        match event {
+            Event::Source(Some(event)) => self.on_source(event),
+            // Its thread stops with us; what is out is finished all the same.
+            Event::Source(None) if self.stopping.is_some() => self.source_is_over = true,
+            Event::Source(None) => return Err(SourceEnded),
+            Event::Committed(committed) => self.on_committed(committed),
+            Event::Acted(acted) => self.on_acted(acted),
+            Event::Probed { lane, outcome } => self.on_probed(lane, &outcome),
+            Event::Letters(letters) => self.on_letters(letters),
+            Event::Tick => {}
+            Event::Stop => self.on_stop(),
+        }
+        Ok(())
+    }
+
+    /// What happens often, if it did.
+    fn happened(&mut self, source: &mut impl Source) -> Option<Event<L>> {
+        if let Some(committed) = self.commits.try_join_next() {
+            return Some(Event::Committed(committed.expect("commits catch their panics")));
+        }
+        if let Some(acted) = self.acts.try_join_next() {
+            return Some(Event::Acted(acted.expect("acts catch their panics")));
+        }
+        source.try_next().map(|event| Event::Source(Some(event)))
     }
 
     /// Everything that became possible: due retries, batches, acts, probes, offsets.
@@ -252,7 +281,8 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     fn take_ready(&mut self) {
         let room = self.settings.batch_records_max.saturating_sub(self.pending.len());
         for ticket in self.dispatcher.take(room) {
-            let hand = Hand::new(ticket, &self.settings.group);
+            self.arrivals += 1;
+            let hand = Hand::new(self.arrivals, ticket, &self.settings.group);
             self.pend(hand, Turn::Arrived);
         }
     }
@@ -266,7 +296,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         for index in 0..self.lanes.len() {
             while let Some((hand, act)) = self.lanes[index].start(now.into_std()) {
                 let actor = Arc::clone(&self.actor);
-                self.acts.spawn(hand::act::<L, A>(actor, hand, index, act));
+                self.acts.spawn(hand::act::<L, A>(actor, hand, index, act, self.lanes[index].spec.is_ours));
             }
         }
     }
@@ -311,7 +341,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         let now = Instant::now();
         let lane = &mut self.lanes[index];
         lane.finished();
-        self.metrics.acted(lane.spec.name, seconds);
+        self.metrics.acted(index, seconds);
         match outcome {
             Ok(report) => {
                 lane.circuit.succeeded(now.into_std(), lane.spec.slots);
@@ -322,7 +352,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
                 self.metrics.failed(error.fault.class.as_str(), error.fault.code);
                 tracing::debug!(lane = lane.spec.name, error = %error.fault, "our own side refused, doing it again");
                 lane.slow_down(now.into_std(), OWN_RETRY);
-                lane.push((hand, act));
+                lane.push(hand.arrival, (hand, act));
             }
             Err(ActError { fault, report }) => {
                 let verdict = self.judge(&mut hand, &fault, Some(index));
@@ -376,7 +406,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     fn hold_back_while_open(&mut self) {
         for index in 0..self.lanes.len() {
             let is_open = self.lanes[index].circuit.is_open();
-            self.metrics.circuit(self.lanes[index].spec.name, is_open);
+            self.metrics.circuit(index, is_open);
             if !is_open {
                 for hand in self.timers.release_lane(index) {
                     self.pend(hand, Turn::Arrived);
@@ -408,7 +438,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
 
     fn settle(&mut self, ticket: &Ticket) {
         let settled = self.dispatcher.settle(ticket);
-        self.metrics.settled(1, self.dispatcher.in_hand());
+        self.settled += 1;
         if let Some((partition, offset)) = settled.offset {
             self.dirty.insert(partition, offset);
         }
@@ -465,6 +495,9 @@ impl std::error::Error for SourceEnded {}
 fn panicked(error: &tokio::task::JoinError) -> Fault {
     Fault::new(Class::Poison, "panic", format!("a task of the engine panicked: {error}"))
 }
+
+/// More than a batch at once would keep the next batch waiting.
+const EVENTS_AT_ONCE: usize = 256;
 
 /// Between two tries against our own broker.
 const OWN_RETRY: Duration = Duration::from_millis(100);

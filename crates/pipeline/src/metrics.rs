@@ -5,6 +5,8 @@ use opentelemetry::{KeyValue, global};
 
 pub(crate) struct Metrics {
     group: KeyValue,
+    /// Of each lane: these are used for every record.
+    lanes: Vec<[KeyValue; 2]>,
     settled: Counter<u64>,
     failures: Counter<u64>,
     commit_seconds: Histogram<f64>,
@@ -15,10 +17,12 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(group: &str) -> Self {
+    pub(crate) fn new(group: &str, lanes: impl Iterator<Item = &'static str>) -> Self {
         let meter = global::meter("tradewind");
+        let group = KeyValue::new("group", group.to_owned());
         Self {
-            group: KeyValue::new("group", group.to_owned()),
+            lanes: lanes.map(|lane| [group.clone(), KeyValue::new("lane", lane)]).collect(),
+            group,
             settled: meter.u64_counter("tradewind_settled_records").with_description("Records settled for good").build(),
             failures: meter.u64_counter("tradewind_failures").with_description("Failures by class and code, before any verdict").build(),
             commit_seconds: meter
@@ -47,7 +51,9 @@ impl Metrics {
     }
 
     pub(crate) fn settled(&self, records: u64, in_hand: usize) {
-        self.settled.add(records, std::slice::from_ref(&self.group));
+        if records > 0 {
+            self.settled.add(records, std::slice::from_ref(&self.group));
+        }
         self.in_hand.record(in_hand as u64, std::slice::from_ref(&self.group));
     }
 
@@ -55,12 +61,12 @@ impl Metrics {
         self.failures.add(1, &[self.group.clone(), KeyValue::new("class", class), KeyValue::new("code", code)]);
     }
 
-    pub(crate) fn acted(&self, lane: &'static str, seconds: f64) {
-        self.act_seconds.record(seconds, &[self.group.clone(), KeyValue::new("lane", lane)]);
+    pub(crate) fn acted(&self, lane: usize, seconds: f64) {
+        self.act_seconds.record(seconds, &self.lanes[lane]);
     }
 
-    pub(crate) fn circuit(&self, lane: &'static str, open: bool) {
-        self.circuit_open.record(u64::from(open), &[self.group.clone(), KeyValue::new("lane", lane)]);
+    pub(crate) fn circuit(&self, lane: usize, open: bool) {
+        self.circuit_open.record(u64::from(open), &self.lanes[lane]);
     }
 }
 

@@ -57,15 +57,20 @@ pub struct Record {
 }
 
 impl Record {
-    /// Payload size, for the byte bounds.
+    /// What it takes in memory, about: for the byte bounds.
     pub fn size(&self) -> usize {
-        self.key.len() + self.value.len()
+        let headers: usize = self.headers.iter().map(|(_, value)| HEADER_OVERHEAD + value.len()).sum();
+        RECORD_OVERHEAD + self.key.len() + self.value.len() + headers
     }
 
     pub fn key_text(&self) -> String {
         String::from_utf8_lossy(&self.key).into_owned()
     }
 }
+
+/// Of the record, its place in its queue and its span.
+const RECORD_OVERHEAD: usize = 1_024;
+const HEADER_OVERHEAD: usize = 64;
 
 /// One record to produce. Its bytes are stored with the decision before they are sent, and sent again unchanged.
 #[derive(Debug, Clone)]

@@ -29,6 +29,11 @@ pub enum SourceEvent {
 #[async_trait]
 pub trait Source: Send + 'static {
     async fn next(&mut self) -> Option<SourceEvent>;
+
+    /// What is there already, without waiting.
+    fn try_next(&mut self) -> Option<SourceEvent> {
+        None
+    }
 }
 
 /// Commands to a source; none of them waits.

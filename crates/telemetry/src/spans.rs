@@ -19,8 +19,8 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use crate::context::extract;
 pub use crate::context::{current_trace_id, current_traceparent, inject, inject_of, trace_id_of};
 
-/// One record, from its delivery until it is settled: retries and waits included.
-pub fn process(topic: &str, headers: &Headers) -> Span {
+/// One record, from its delivery to `group` until it is settled: retries and waits included.
+pub fn process(group: &str, topic: &str, partition: i32, offset: i64, headers: &Headers) -> Span {
     let span = info_span!(
         "process",
         otel.name = %Name("process", topic),
@@ -29,9 +29,9 @@ pub fn process(topic: &str, headers: &Headers) -> Span {
         messaging.operation.name = "process",
         "messaging.operation.type" = "process",
         messaging.destination.name = topic,
-        messaging.destination.partition.id = Empty,
-        messaging.kafka.offset = Empty,
-        messaging.consumer.group.name = Empty,
+        messaging.destination.partition.id = partition,
+        messaging.kafka.offset = offset,
+        messaging.consumer.group.name = group,
         messaging.message.id = headers.text(CE_ID),
         entity = headers.text(CE_SUBJECT),
         "error.type" = Empty,

@@ -52,7 +52,8 @@ pub fn install_once(settings: &Settings) -> Seen {
 pub fn build(settings: &Settings) -> Result<(Dispatch, Seen), Error> {
     let resource = resource("test");
     let (spans, lines) = (InMemorySpanExporter::default(), Lines::default());
-    let provider = traces::provider(&settings.traces, resource.clone())?.with_simple_exporter(spans.clone());
+    let provider = traces::provider(&settings.traces, resource.clone())?;
+    let provider = provider.with_sampler(traces::sampler(&settings.traces)).with_simple_exporter(spans.clone());
     let (dispatch, guard) = assemble(settings, "test", provider, resource, lines.clone(), false)?;
     Ok((dispatch, Seen { spans, lines, guard: Arc::new(guard) }))
 }

@@ -12,15 +12,18 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::install::Error;
 use crate::settings::TraceSettings;
 
-/// Without an endpoint spans end unseen; they still give records their context.
+/// Without an endpoint nothing is sampled: spans cost little then, and still give records their context.
 pub(crate) fn provider(settings: &TraceSettings, resource: Resource) -> Result<TracerProviderBuilder, Error> {
-    // Whoever began the trace decided: a trace is exported in full or not at all.
-    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(settings.sample_ratio)));
-    let builder = SdkTracerProvider::builder().with_resource(resource).with_sampler(sampler);
+    let builder = SdkTracerProvider::builder().with_resource(resource);
     match &settings.endpoint {
-        None => Ok(builder),
-        Some(endpoint) => Ok(builder.with_batch_exporter(exporter(endpoint, settings)?)),
+        None => Ok(builder.with_sampler(Sampler::AlwaysOff)),
+        Some(endpoint) => Ok(builder.with_sampler(sampler(settings)).with_batch_exporter(exporter(endpoint, settings)?)),
     }
+}
+
+/// Whoever began the trace decided: a trace is exported in full or not at all.
+pub(crate) fn sampler(settings: &TraceSettings) -> Sampler {
+    Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(settings.sample_ratio)))
 }
 
 fn exporter(endpoint: &str, settings: &TraceSettings) -> Result<SpanExporter, Error> {

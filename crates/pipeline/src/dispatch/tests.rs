@@ -55,6 +55,22 @@ fn a_full_bound_pauses_its_partition_only_and_resumes_at_half() {
 }
 
 #[test]
+fn partitions_share_the_bytes_and_one_that_holds_its_share_pauses() {
+    let size = record(0, 0, "0").size();
+    let mut dispatcher = dispatcher(Bounds { bytes_max: size * 8, ..Bounds::default() });
+    let mut signals = Vec::new();
+    for offset in 0..3 {
+        signals.extend(dispatcher.deliver(record(0, offset, &offset.to_string())));
+    }
+    assert_eq!(signals, [], "three of the four that are its half");
+    signals.extend(dispatcher.deliver(record(0, 3, "3")));
+    assert_eq!(signals, [Signal::Pause(Partition::new("t", 0))]);
+    let taken = dispatcher.take(2);
+    assert_eq!(dispatcher.settle(&taken[0]).signal, None);
+    assert_eq!(dispatcher.settle(&taken[1]).signal, Some(Signal::Resume(Partition::new("t", 0))));
+}
+
+#[test]
 fn a_key_that_filled_its_partition_has_to_shrink_before_it_resumes() {
     let mut dispatcher = dispatcher(Bounds { key_records_max: 4, ..Bounds::default() });
     let mut signals = Vec::new();

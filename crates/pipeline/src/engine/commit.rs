@@ -55,7 +55,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
                 let lane = self.actor.lane(&act);
                 // While stopping, only what is decided is still brought out; nothing new is sent to a target.
                 if self.goes_on(&hand) || self.lanes[lane].spec.is_ours {
-                    self.lanes[lane].push((hand, act));
+                    self.lanes[lane].push(hand.arrival, (hand, act));
                 } else {
                     self.dispatcher.give_back(&hand.ticket);
                 }

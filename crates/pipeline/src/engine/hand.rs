@@ -17,6 +17,8 @@ use crate::policy::{History, Verdict};
 use crate::seam::{ActError, Actor, Ledger};
 
 pub(super) struct Hand {
+    /// Its place among all that arrived here.
+    pub(super) arrival: u64,
     pub(super) ticket: Ticket,
     pub(super) span: Span,
     pub(super) attempts: u32,
@@ -44,13 +46,10 @@ impl Resume {
 }
 
 impl Hand {
-    pub(super) fn new(ticket: Ticket, group: &str) -> Self {
+    pub(super) fn new(arrival: u64, ticket: Ticket, group: &str) -> Self {
         let record = &ticket.record;
-        let span = telemetry::spans::process(&record.partition.topic, &record.headers);
-        span.record("messaging.consumer.group.name", group);
-        span.record("messaging.destination.partition.id", record.partition.number);
-        span.record("messaging.kafka.offset", record.offset);
-        Self { ticket, span, attempts: 0, first_failure: None, resume: Resume::After(Duration::ZERO) }
+        let span = telemetry::spans::process(group, &record.partition.topic, record.partition.number, record.offset, &record.headers);
+        Self { arrival, ticket, span, attempts: 0, first_failure: None, resume: Resume::After(Duration::ZERO) }
     }
 
     /// Counts the failure unless its class never counts.
@@ -87,12 +86,20 @@ pub(super) async fn probe<L: Ledger, A: Actor<L::Act, L::Report>>(actor: Arc<A>,
     (lane, outcome)
 }
 
-/// Runs one act in its span; a panic is a failure of class poison, not the end of the process.
-pub(super) async fn act<L: Ledger, A: Actor<L::Act, L::Report>>(actor: Arc<A>, hand: Hand, lane: usize, act: L::Act) -> Acted<L> {
+/// Runs one act; a panic is a failure of class poison, not the end of the process. A request to the outside runs in the record's
+/// span: it makes spans and lines of its own. A produce makes none, and a relay's worth of them would feel it.
+pub(super) async fn act<L: Ledger, A: Actor<L::Act, L::Report>>(
+    actor: Arc<A>,
+    hand: Hand,
+    lane: usize,
+    act: L::Act,
+    is_ours: bool,
+) -> Acted<L> {
     let begun = Instant::now();
     let record = Arc::clone(&hand.ticket.record);
-    let acting = AssertUnwindSafe(actor.act(&record, act.clone())).catch_unwind().instrument(hand.span.clone());
-    let outcome = acting.await.unwrap_or_else(|panic| Err(ActError::from(panic_fault(&*panic))));
+    let acting = AssertUnwindSafe(actor.act(&record, act.clone())).catch_unwind();
+    let outcome = if is_ours { acting.await } else { acting.instrument(hand.span.clone()).await };
+    let outcome = outcome.unwrap_or_else(|panic| Err(ActError::from(panic_fault(&*panic))));
     Acted { hand, lane, act, outcome, seconds: begun.elapsed().as_secs_f64() }
 }
 

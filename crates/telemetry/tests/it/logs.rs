@@ -36,7 +36,7 @@ fn the_level_changes_at_run_time_and_a_typo_changes_nothing() {
 #[test]
 fn an_error_names_its_record_even_where_the_level_is_error() {
     let (_installed, seen) = installed("error", Format::Text);
-    let span = spans::process("tradewind.orders.v1", &record());
+    let span = spans::process("group", "tradewind.orders.v1", 0, 0, &record());
     span.record("messaging.kafka.offset", 17);
     span.in_scope(|| tracing::error!(code = "erp_unknown_item", "given up"));
     let log = seen.log();
@@ -50,7 +50,7 @@ fn an_error_names_its_record_even_where_the_level_is_error() {
 fn a_json_line_has_service_and_trace_at_its_top() {
     let (_installed, seen) = installed("info", Format::Json);
     tracing::info!("started");
-    spans::process("tradewind.orders.v1", &record()).in_scope(|| tracing::warn!(attempts = 3, "again"));
+    spans::process("group", "tradewind.orders.v1", 0, 0, &record()).in_scope(|| tracing::warn!(attempts = 3, "again"));
     let log = seen.log();
     let lines: Vec<serde_json::Value> = log.lines().map(|it| serde_json::from_str(it).unwrap_or_else(|_| panic!("{it}"))).collect();
     assert_eq!((lines[0]["message"].as_str(), lines[0]["service"].as_str()), (Some("started"), Some("test")));

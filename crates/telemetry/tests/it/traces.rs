@@ -34,11 +34,11 @@ fn a_webhook_its_record_and_the_request_to_the_erp_are_one_trace() {
     drop(door);
 
     let mut command = Headers::default();
-    let mapper = spans::process("tradewind.raw.v1", &raw);
+    let mapper = spans::process("group", "tradewind.raw.v1", 0, 0, &raw);
     spans::inject_of(&mapper, &mut command);
     drop(mapper);
 
-    let adapter = spans::process("tradewind.commands.erp.main.v1", &command);
+    let adapter = spans::process("group", "tradewind.commands.erp.main.v1", 0, 0, &command);
     adapter.in_scope(|| {
         let request = spans::client("create_order", "main");
         spans::fail(&request, "http_500");
@@ -66,11 +66,12 @@ fn a_webhook_its_record_and_the_request_to_the_erp_are_one_trace() {
         ("messaging.operation.name", "process"),
         ("messaging.operation.type", "process"),
         ("messaging.destination.name", "tradewind.raw.v1"),
+        ("messaging.consumer.group.name", "group"),
         ("messaging.message.id", "0b6f1f4e-0000-5000-8000-000000000001"),
     ] {
         assert_eq!(mapper.attributes[name], value, "{name}");
     }
-    assert!(!mapper.attributes.contains_key("messaging.kafka.offset"), "what is not filled is not there");
+    assert!(!mapper.attributes.contains_key("error.type"), "what is not filled is not there");
 }
 
 #[test]
@@ -90,7 +91,7 @@ fn a_record_without_context_begins_a_trace() {
     let (_installed, seen) = at_level("error");
     let mut headers = Headers::default();
     headers.push(TRACEPARENT, "no such thing");
-    drop(spans::process(TOPIC, &headers));
+    drop(spans::process("group", TOPIC, 0, 0, &headers));
     let [span] = &seen.spans()[..] else { panic!("one span") };
     assert_eq!((span.parent.as_ref(), span.links.len()), (None, 0));
     assert_eq!(span.trace_id.len(), 32);
@@ -102,7 +103,7 @@ fn a_trace_that_was_not_sampled_stays_so_and_still_travels() {
     let mut headers = Headers::default();
     headers.push(TRACEPARENT, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00");
     let mut out = Headers::default();
-    let span = spans::process(TOPIC, &headers);
+    let span = spans::process("group", TOPIC, 0, 0, &headers);
     spans::inject_of(&span, &mut out);
     drop(span);
     let traceparent = out.text(TRACEPARENT).unwrap();

@@ -50,7 +50,7 @@ impl Group {
 
     pub(super) async fn commit(&self, turns: Vec<(Record, Turn<Vec<Position>>)>) -> Vec<Next<Vec<OutRecord>>> {
         let entry = |(record, turn): (Record, _)| {
-            let span = spans::process(&record.partition.topic, &record.headers);
+            let span = spans::process("group", &record.partition.topic, 0, 0, &record.headers);
             Arc::new(Entry { record: Arc::new(record), turn, span })
         };
         let batch: Batch<_> = turns.into_iter().map(entry).collect();
