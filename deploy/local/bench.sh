@@ -44,7 +44,9 @@ BROKERS=$(OWNER=$$ HEAP=1g JVM_FLAGS=-XX:+UseG1GC "${OTHERS[@]}" deploy/local/ka
 DATABASE=$(OWNER=$$ PG_FSYNC=on "${OTHERS[@]}" deploy/local/postgres.sh start "$DIR/postgres")
 mkdir "$DIR/run"
 ROWS=()
+SERVERS=$(cat "$DIR/kafka/pid"),$(cat "$DIR/postgres/pid")
 if [ -n "${1:-}" ]; then ROWS+=(--rows "$1"); fi
 "${OTHERS[@]}" "target/$PROFILE/bench" run --brokers "$BROKERS" --kafka-version "$KAFKA" --database "$DATABASE" --programs "target/$PROFILE" \
-  --dir "$DIR/run" --out "$OUT" --size "${SIZE:-full}" "${PARTY[@]}" "${ROWS[@]}"
+  --dir "$DIR/run" --out "$OUT" --size "${SIZE:-full}" --servers "$SERVERS" \
+  "${PARTY[@]}" "${ROWS[@]}"
 say "kept in $OUT"

@@ -243,6 +243,9 @@ pub(crate) struct LocalConfig {
     /// The ids of the ERP's records, as its local setup writes them
     #[arg(long)]
     pub(crate) erp_ids: PathBuf,
+    /// Requests to the ERP at once
+    #[arg(long)]
+    pub(crate) erp_concurrency: Option<u16>,
     #[arg(long)]
     pub(crate) base_port: u16,
 }

@@ -43,6 +43,8 @@ pub(crate) struct Shop {
 pub(crate) struct Erp {
     pub(crate) url: String,
     pub(crate) ids: ErpIds,
+    /// Requests at once, if not as many as the adapter does by itself.
+    pub(crate) concurrency: Option<u16>,
 }
 
 /// Records of a Tryton database, as the local setup and the sandbox write them.
@@ -114,9 +116,8 @@ pub(crate) fn write(dir: &Path, parts: &Parts, ports: Ports, embedded_bytes_max:
     let writer = Writer { dir: dir.to_owned() };
     let shop = writer.shop(&parts.shop)?;
     let mut erp = writer.erp(&parts.erp)?;
-    if embedded_bytes_max.is_some() {
-        // The sandbox ERP takes more at once than a real one does.
-        erp.insert("concurrency".to_owned(), 16.into());
+    if let Some(concurrency) = parts.erp.concurrency {
+        erp.insert("concurrency".to_owned(), i64::from(concurrency).into());
     }
     let rules = writer.text("rules.toml", RULES)?;
     let (brokers, database) = (parts.brokers.as_str(), parts.database.as_str());

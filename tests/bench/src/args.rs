@@ -48,6 +48,9 @@ pub(crate) struct Run {
     /// The core that parties are pinned to; none: nothing is pinned
     #[arg(long)]
     pub(crate) party_core: Option<usize>,
+    /// The processes of Kafka and PostgreSQL: a whole installation is measured with nothing pinned
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) servers: Vec<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -34,6 +34,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) location: &'a str,
     pub(crate) erp: &'a str,
     pub(crate) erp_ids: Value,
+    /// Requests that it takes at once.
+    pub(crate) erp_concurrency: u16,
 }
 
 impl Installation {
@@ -53,6 +55,7 @@ impl Installation {
         let base = free_ports(7)?;
         let mut command = Command::new(programs.join("tradewind"));
         command.args(["local-config", "--brokers", parts.brokers, "--database", parts.database, "--erp-url", parts.erp]);
+        command.arg("--erp-concurrency").arg(parts.erp_concurrency.to_string());
         command.arg("--dir").arg(dir).arg("--shop").arg(&shop).arg("--erp-ids").arg(&ids).arg("--base-port").arg(base.to_string());
         let said = output(command).await?;
         let addresses: HashMap<&str, &str> = said.lines().filter_map(|it| it.split_once('=')).collect();

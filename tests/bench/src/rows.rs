@@ -24,9 +24,15 @@ pub(crate) struct Bench {
     pub(crate) dir: PathBuf,
     pub(crate) size: Size,
     pub(crate) core: Option<usize>,
+    servers: Vec<u32>,
 }
 
 impl Bench {
+    /// For what is measured as a whole, and last.
+    pub(crate) fn unpin(&mut self) -> anyhow::Result<()> {
+        if self.core.take().is_some() { machine::unpin(&self.servers) } else { Ok(()) }
+    }
+
     pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{name}.log"))
     }
@@ -42,8 +48,15 @@ pub(crate) async fn run(args: Run) -> anyhow::Result<()> {
     let databases = Databases::new(&args.database).await?;
     let versions = format!("Kafka {}, PostgreSQL {}", args.kafka_version, databases.version().await?);
     let about = machine::describe(args.party_core, &versions);
-    let mut bench =
-        Bench { brokers: args.brokers, databases, programs: args.programs, dir: args.dir, size: args.size, core: args.party_core };
+    let mut bench = Bench {
+        brokers: args.brokers,
+        databases,
+        programs: args.programs,
+        dir: args.dir,
+        size: args.size,
+        core: args.party_core,
+        servers: args.servers,
+    };
     let mut lines = Vec::new();
     for row in ["17", "1", "6a", "6", "8", "10"] {
         if !args.rows.is_empty() && !args.rows.iter().any(|it| it == row) {

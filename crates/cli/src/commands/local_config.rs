@@ -13,7 +13,7 @@ pub(crate) fn run(args: &LocalConfig) -> anyhow::Result<ExitCode> {
         brokers: args.brokers.clone(),
         database: args.database.clone(),
         shop: read(&args.shop)?,
-        erp: Erp { url: args.erp_url.clone(), ids: ErpIds::read(read(&args.erp_ids)?)? },
+        erp: Erp { url: args.erp_url.clone(), ids: ErpIds::read(read(&args.erp_ids)?)?, concurrency: args.erp_concurrency },
     };
     let ports = Ports::from(args.base_port);
     installation::write(&args.dir, &parts, ports, None)?;

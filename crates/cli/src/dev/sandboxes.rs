@@ -38,5 +38,6 @@ pub(crate) fn shop_access(shop: &ShopDouble) -> Shop {
 }
 
 pub(crate) fn erp_access(erp: &ErpDouble) -> anyhow::Result<Erp> {
-    Ok(Erp { url: erp.url(), ids: ErpIds::read(erp.ids())? })
+    // It takes more at once than a real one does.
+    Ok(Erp { url: erp.url(), ids: ErpIds::read(erp.ids())?, concurrency: Some(16) })
 }

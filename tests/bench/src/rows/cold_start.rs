@@ -23,6 +23,7 @@ pub(super) async fn row(bench: &mut Bench) -> anyhow::Result<Vec<Line>> {
         location: "1",
         erp: "http://127.0.0.1:1/erp/rpc/",
         erp_ids: nobodys_ids(),
+        erp_concurrency: 1,
     };
     let installation = Installation::set_up(&bench.programs, &bench.dir.join("cold"), "cold.", &parts).await?;
     let request = Request::new(&orders::created(1)[0]);

@@ -28,9 +28,12 @@ use crate::table::{Line, Target};
 
 const PER_SECOND: u64 = 50;
 const ERP_MS: u64 = 5;
+/// Of which the load needs three in the mean.
+const ERP_CONCURRENCY: u16 = 16;
 const CREATE: &str = "sale.sale.create";
 
 pub(super) async fn row(bench: &mut Bench) -> anyhow::Result<Vec<Line>> {
+    bench.unpin()?;
     let erp = ErpDouble::start(ErpSettings { latency: Latency::Fixed { ms: ERP_MS }, log_reads: true, ..ErpSettings::default() })?;
     let skus = erp.settings().items.iter().map(|it| it.sku.clone()).collect();
     let shop = ShopDouble::start(ShopSettings {
@@ -52,6 +55,7 @@ pub(super) async fn row(bench: &mut Bench) -> anyhow::Result<Vec<Line>> {
         location: &shop.location_id().to_string(),
         erp: &erp_url,
         erp_ids: erp.ids(),
+        erp_concurrency: ERP_CONCURRENCY,
     };
     let installation = Installation::set_up(&bench.programs, &bench.dir.join("e2e"), "e2e.", &parts).await?;
     let mut services = Vec::new();
