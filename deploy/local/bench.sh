@@ -47,6 +47,5 @@ ROWS=()
 SERVERS=$(cat "$DIR/kafka/pid"),$(cat "$DIR/postgres/pid")
 if [ -n "${1:-}" ]; then ROWS+=(--rows "$1"); fi
 "${OTHERS[@]}" "target/$PROFILE/bench" run --brokers "$BROKERS" --kafka-version "$KAFKA" --database "$DATABASE" --programs "target/$PROFILE" \
-  --dir "$DIR/run" --out "$OUT" --size "${SIZE:-full}" --servers "$SERVERS" \
-  "${PARTY[@]}" "${ROWS[@]}"
+  --dir "$DIR/run" --out "$OUT" --size "${SIZE:-full}" --servers "$SERVERS" "${PARTY[@]}" "${ROWS[@]}"
 say "kept in $OUT"

@@ -209,11 +209,17 @@ impl Installation {
     pub(crate) fn settled_but(&self, waiting: i64) -> impl Future<Output = Account> {
         eventually(SETTLED, async move || {
             self.shop.settled(Duration::from_secs(10)).await.map_err(|it| it.to_string())?;
-            // First: what is read again becomes a delivery, which the account knows of.
+            // Between two accounts that are the same: what is read again becomes a delivery, which the account knows of, and a
+            // delivery may ask for another reading while the first account is drawn up.
+            let account = async || self.accountant.account().await.map_err(|it| it.to_string());
+            let before = account().await?;
             if self.count("select count(*) from ingest.reread").await > 0 {
                 return Err("orders are to be read again".to_owned());
             }
-            let account = self.accountant.account().await.map_err(|it| it.to_string())?;
+            let account = account().await?;
+            if before != account {
+                return Err("something happened meanwhile".to_owned());
+            }
             let in_flight: Vec<_> = account.lines.iter().filter(|it| it.state == "in_flight").collect();
             if in_flight.iter().map(|it| it.count).sum::<i64>() == waiting { Ok(account) } else { Err(format!("{in_flight:?}")) }
         })
