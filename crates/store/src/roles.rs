@@ -105,7 +105,8 @@ async fn grant_all(tx: &mut Tx, prefix: &Prefix) -> Result<Vec<String>, Error> {
         }
     }
     let all = Role::ALL.map(|it| prefix.role(it)).join(", ");
-    let grants = GRANTS.replace("{all}", &all).replace("{p}", &prefix.0);
+    let owners: String = Owner::ALL.iter().map(|it| OF_OWNER.replace("{schema}", it.schema())).collect();
+    let grants = GRANTS.replace("{owners}", &owners).replace("{all}", &all).replace("{p}", &prefix.0);
     sqlx::raw_sql(AssertSqlSafe(grants)).execute(tx).await?;
     Ok(made)
 }
@@ -116,6 +117,7 @@ fn create(role: &str) -> String {
 }
 
 const GRANTS: &str = include_str!("roles/grants.sql");
+const OF_OWNER: &str = include_str!("roles/owner.sql");
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,5 @@
--- What each role may do, after the migrations. `{p}` is the prefix of the installation's roles, `{all}` all of them.
+-- What each role may do, after the migrations. `{p}` is the prefix of the installation's roles, `{all}` all of them,
+-- and where owners stand what roles/owner.sql says for each schema.
 
 -- Exactly this, not what an earlier version granted besides.
 revoke all on all tables in schema ingest, router, effects, stock, letters, account, retention from {all};
@@ -10,29 +11,7 @@ revoke all on schema ingest, router, effects, stock, letters, account, retention
 grant select on _sqlx_migrations to {all};
 
 -- A schema per owner, written by its service only. Tables of later migrations belong to it as well.
-grant usage on schema ingest to {p}ingest;
-grant select, insert, update, delete on all tables in schema ingest to {p}ingest;
-grant usage, select on all sequences in schema ingest to {p}ingest;
-alter default privileges in schema ingest grant select, insert, update, delete on tables to {p}ingest;
-alter default privileges in schema ingest grant usage, select on sequences to {p}ingest;
-
-grant usage on schema router to {p}router;
-grant select, insert, update, delete on all tables in schema router to {p}router;
-grant usage, select on all sequences in schema router to {p}router;
-alter default privileges in schema router grant select, insert, update, delete on tables to {p}router;
-alter default privileges in schema router grant usage, select on sequences to {p}router;
-
-grant usage on schema effects to {p}effects;
-grant select, insert, update, delete on all tables in schema effects to {p}effects;
-grant usage, select on all sequences in schema effects to {p}effects;
-alter default privileges in schema effects grant select, insert, update, delete on tables to {p}effects;
-alter default privileges in schema effects grant usage, select on sequences to {p}effects;
-
-grant usage on schema stock to {p}stock;
-grant select, insert, update, delete on all tables in schema stock to {p}stock;
-grant usage, select on all sequences in schema stock to {p}stock;
-alter default privileges in schema stock grant select, insert, update, delete on tables to {p}stock;
-alter default privileges in schema stock grant usage, select on sequences to {p}stock;
+{owners}
 
 -- Letters are shared by all who settle records. Nobody deletes one, and the trail can only be added to.
 grant usage on schema letters to {p}ingest, {p}router, {p}effects, {p}stock, {p}replayer;
