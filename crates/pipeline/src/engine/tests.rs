@@ -9,6 +9,7 @@ use contracts::headers::Headers;
 use tokio::sync::{mpsc, oneshot};
 
 use super::*;
+use crate::policy::Verdict;
 use crate::record::Origin;
 use crate::seam::{Batch, CommitError, Entry, LaneSpec, Next};
 

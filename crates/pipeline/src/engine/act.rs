@@ -1,0 +1,135 @@
+//! Acts in their lanes: when they start, what is made of their failures, and when a target is held to be away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fault::{Answer, Class, Fault};
+use tokio::time::Instant;
+
+use super::hand::{self, Hand};
+use super::{Acted, Engine};
+use crate::policy::{Verdict, verdict};
+use crate::seam::{ActError, Actor, Ledger, Turn};
+
+impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
+    pub(super) fn start_acts(&mut self, now: Instant) {
+        for index in 0..self.lanes.len() {
+            while let Some((hand, act)) = self.lanes[index].start(now.into_std()) {
+                let actor = Arc::clone(&self.actor);
+                self.acts.spawn(hand::act::<L, A>(actor, hand, index, act, self.lanes[index].spec.is_ours));
+            }
+        }
+    }
+
+    pub(super) fn start_probes(&mut self, now: Instant) {
+        for index in 0..self.lanes.len() {
+            if self.lanes[index].circuit.wants_probe(now.into_std()) {
+                let actor = Arc::clone(&self.actor);
+                self.probes.spawn(hand::probe::<L, A>(actor, index));
+            }
+        }
+    }
+
+    pub(super) fn on_acted(&mut self, acted: Acted<L>) {
+        let Acted { mut hand, lane: index, act, outcome, seconds } = acted;
+        let now = Instant::now();
+        let lane = &mut self.lanes[index];
+        lane.finished();
+        self.metrics.acted(index, seconds);
+        match outcome {
+            Ok(report) => {
+                lane.circuit.succeeded(now.into_std(), lane.spec.slots);
+                self.pend(hand, Turn::Acted(report));
+            }
+            // Our own broker is away: nobody's failure. What it refuses for good is judged like any other refusal.
+            Err(error) if lane.spec.is_ours && !matches!(error.fault.class.answer(), Answer::Letter) => {
+                self.metrics.failed(error.fault.class.as_str(), error.fault.code);
+                tracing::debug!(lane = lane.spec.name, error = %error.fault, "our own side refused, doing it again");
+                lane.slow_down(now.into_std(), OWN_RETRY);
+                lane.push(hand.arrival, (hand, act));
+            }
+            Err(ActError { fault, report }) => {
+                let verdict = self.judge(&mut hand, &fault, Some(index));
+                self.pend(hand, Turn::Failed { fault: Arc::new(fault), verdict, attempts: 0, report });
+                if let Some((hand, Turn::Failed { attempts, .. })) = self.pending.back_mut() {
+                    *attempts = hand.attempts;
+                }
+            }
+        }
+    }
+
+    /// Asks the failure policy, and tells the lane.
+    pub(super) fn judge(&mut self, hand: &mut Hand, fault: &Fault, lane: Option<usize>) -> Verdict {
+        let now = Instant::now();
+        self.metrics.failed(fault.class.as_str(), fault.code);
+        let history = hand.note_failure(fault.class, now);
+        let others_pass = lane.is_none_or(|index| self.lanes[index].circuit.succeeded_after(history.first_failure));
+        let verdict = verdict(fault, history, others_pass, &self.settings.retry);
+        hand.resume = hand::Resume::after(verdict, lane);
+        hand.tell(fault, verdict);
+        if let Some(index) = lane {
+            self.tell_lane(index, fault, verdict, now);
+        }
+        verdict
+    }
+
+    fn tell_lane(&mut self, index: usize, fault: &Fault, verdict: Verdict, now: Instant) {
+        let lane = &mut self.lanes[index];
+        match verdict {
+            Verdict::Outage => lane.circuit.open(now.into_std()),
+            Verdict::SlowDown(wait) => lane.slow_down(now.into_std(), wait),
+            // Only what may be the target's illness counts against the target.
+            Verdict::Retry(_) | Verdict::Letter if fault.class == Class::Transient => lane.circuit.failed(now.into_std()),
+            // It answered: it is there.
+            Verdict::Retry(_) | Verdict::Letter => lane.circuit.succeeded(now.into_std(), lane.spec.slots),
+        }
+        self.hold_back_while_open();
+    }
+
+    pub(super) fn on_probed(&mut self, index: usize, outcome: &Result<(), Fault>) {
+        let lane = &mut self.lanes[index];
+        lane.circuit.probed(outcome.is_ok(), Instant::now().into_std());
+        match outcome {
+            Ok(()) => tracing::warn!(lane = lane.spec.name, "the other side is back"),
+            Err(fault) => tracing::debug!(lane = lane.spec.name, error = %fault, "still away"),
+        }
+        self.hold_back_while_open();
+    }
+
+    /// While a foreign side is away nothing more is read: the backlog stays in the broker, not in our memory.
+    pub(super) fn hold_back_while_open(&mut self) {
+        for index in 0..self.lanes.len() {
+            let is_open = self.lanes[index].circuit.is_open();
+            self.metrics.circuit(index, is_open);
+            if !is_open {
+                for hand in self.timers.release_lane(index) {
+                    self.pend(hand, Turn::Arrived);
+                }
+            }
+        }
+        let open = self.lanes.iter().any(|lane| !lane.spec.is_ours && lane.circuit.is_open());
+        if open == self.held_back {
+            return;
+        }
+        self.held_back = open;
+        if open {
+            tracing::warn!(group = self.settings.group, "a target is away: circuit open, partitions paused");
+            self.apply_pauses();
+        } else {
+            let full: Vec<_> = self.dispatcher.full().cloned().collect();
+            let resumed: Vec<_> = self.dispatcher.assigned().filter(|it| !full.contains(it)).cloned().collect();
+            self.control.resume(&resumed);
+        }
+    }
+
+    pub(super) fn apply_pauses(&self) {
+        let paused: Vec<_> =
+            if self.held_back { self.dispatcher.assigned().cloned().collect() } else { self.dispatcher.full().cloned().collect() };
+        if !paused.is_empty() {
+            self.control.pause(&paused);
+        }
+    }
+}
+
+/// Between two tries against our own broker.
+const OWN_RETRY: Duration = Duration::from_millis(100);
