@@ -3,7 +3,8 @@
 //! A refund whose goods do not come back (`cancel`, `no_restock`) is about pieces that the buyer keeps or that are still on
 //! the shelf; Tryton tells which. Of each item `sold - kept back - shipped` may still leave; what open shipments hold beyond
 //! that is cut off. Tryton cannot cancel a move inside a shipment, so the shipment goes back to draft and its move is
-//! shortened; Tryton then makes a second shipment for the rest, which is cancelled, and its moves are marked as ignored.
+//! shortened or taken out; Tryton then makes a second shipment for the rest (when its worker comes to it, so we do not wait
+//! for that but ask for it), which is cancelled, and its moves are marked as ignored.
 //! A shipment that holds nothing else is cancelled at once. What is packed already only a person can unpack.
 //!
 //! Everything is computed from what stands in Tryton, so each step can be repeated and resumed.
@@ -22,7 +23,7 @@ use crate::Target;
 use crate::error::{Refusal, RpcError};
 use crate::rpc::Search;
 use crate::steps::Row;
-use crate::wire::{self, Coded, Document, SaleState};
+use crate::wire::{self, Document, SaleState};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -67,6 +68,7 @@ const GOODS: &[&str] = &[
     "shipment_state",
     "shipments.state",
     "lines.product.code",
+    "lines.product.type",
     "lines.quantity",
     "lines.moves.state",
     "lines.moves.quantity",
@@ -90,12 +92,19 @@ struct Goods {
 struct Line {
     id: i64,
     #[serde(rename = "product.", default)]
-    product: Option<Coded>,
+    product: Option<Product>,
     #[serde(deserialize_with = "wire::optional_quantity")]
     quantity: Option<Decimal>,
     #[serde(rename = "moves.", default)]
     moves: Vec<Move>,
     moves_ignored: Vec<i64>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Product {
+    code: Option<String>,
+    #[serde(rename = "type")]
+    kind: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -137,10 +146,11 @@ impl Line {
         unmarked.map(|it| it.id).collect()
     }
 
-    /// Tryton would make a move for the rest.
+    /// Tryton would make a move for the rest. For all of it where the only move was taken out of its shipment.
     fn is_short(&self) -> bool {
         let is_covered = |it: &Move| it.state != "cancelled" || self.moves_ignored.contains(&it.id);
-        !self.moves.is_empty() && self.sum(is_covered) < self.quantity() && self.unmarked().is_empty()
+        let is_goods = self.product.as_ref().is_some_and(|it| it.kind == "goods");
+        is_goods && self.sum(is_covered) < self.quantity() && self.unmarked().is_empty()
     }
 }
 

@@ -12,7 +12,7 @@ fn line(id: i64, text: &str) -> Value {
     };
     let moves: Vec<Value> = moves.split(',').filter(|it| !it.trim().is_empty()).map(of_move).collect();
     let ignored: Vec<i64> = ignored.split_whitespace().skip(1).map(|it| it.parse().unwrap()).collect();
-    json!({"id": id, "product.": {"id": 4, "code": sku}, "quantity": quantity.parse::<f64>().unwrap(), "moves.": moves, "moves_ignored": ignored})
+    json!({"id": id, "product.": {"id": 4, "code": sku, "type": if sku == "CARD" { "service" } else { "goods" }}, "quantity": quantity.parse::<f64>().unwrap(), "moves.": moves, "moves_ignored": ignored})
 }
 
 /// Shipments as `1 waiting`.
@@ -51,6 +51,15 @@ fn a_piece_is_split_off_dropped_and_forgotten() {
     check(&goods(&["1 waiting", "2 cancelled"], "exception", &["MUG 3: 7 draft 2 @1, 16 cancelled 1 @2"]), "forget settle");
     check(&goods(&["1 waiting", "2 cancelled"], "exception", &["MUG 3: 7 draft 2 @1, 16 cancelled 1 @2; ignored 16"]), "settle");
     check(&goods(&["1 waiting", "2 cancelled"], "waiting", &["MUG 3: 7 draft 2 @1, 16 cancelled 1 @2; ignored 16"]), "");
+}
+
+#[test]
+fn what_was_taken_out_whole_comes_back_to_be_dropped() {
+    check(&goods(&["1 draft"], "waiting", &["MUG 1: 7 draft 1 @1", "TS 2: 8 draft 2 @1"]), "shorten");
+    // Tryton's worker has not come to it yet: left alone, its shipment would be made later, and sent.
+    check(&goods(&["1 waiting"], "waiting", &["MUG 1:", "TS 2: 8 draft 2 @1"]), "split");
+    check(&goods(&["1 waiting", "2 waiting"], "waiting", &["MUG 1: 16 draft 1 @2", "TS 2: 8 draft 2 @1"]), "drop");
+    check(&goods(&["1 waiting"], "waiting", &["CARD 1:", "TS 2: 8 draft 2 @1"]), "");
 }
 
 #[test]

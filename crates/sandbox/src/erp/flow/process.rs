@@ -255,7 +255,7 @@ impl World {
     }
 
     /// Has the sales of these moves processed once the transaction is through.
-    pub(super) fn enqueue_sales_of(&mut self, moves: &[i64]) {
+    pub(in crate::erp) fn enqueue_sales_of(&mut self, moves: &[i64]) {
         let sales: BTreeSet<_> = moves.iter().filter_map(|it| self.sale_of_move(*it)).collect();
         sales.into_iter().for_each(|sale| self.enqueue(sale));
     }

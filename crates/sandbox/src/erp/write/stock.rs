@@ -71,7 +71,8 @@ impl World {
         Ok(())
     }
 
-    /// Shortens what will be sent, or takes it out; the sale makes another shipment of the rest when it is processed.
+    /// Shortens what will be sent, or takes it out; the sale makes another shipment of the rest when it is processed. What is
+    /// taken out makes it be processed.
     fn change_outgoing(&mut self, shipment: i64, value: &Value) -> Result<(), Fail> {
         let (own, _) = self.shipment_moves(Model::Shipment, shipment);
         for command in commands(value)? {
@@ -82,7 +83,9 @@ impl World {
                     }
                 }
                 Command::Delete(ids) => {
-                    for id in ids.into_iter().filter(|it| own.contains(it)) {
+                    let gone: Vec<_> = ids.into_iter().filter(|it| own.contains(it)).collect();
+                    self.enqueue_sales_of(&gone);
+                    for id in gone {
                         if self.moves.row(id).state != "draft" {
                             return Err(Fail::User("A move that is not a draft cannot be deleted.".to_owned()));
                         }
