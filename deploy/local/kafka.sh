@@ -11,7 +11,7 @@
 #   ADVERTISED=PORT  the port that clients are told to use, when a proxy stands in front of the node
 #   HEAP=384m        the most memory for objects
 #   JVM_FLAGS=...    default: quick start, small footprint. Benchmarks set it to "-XX:+UseG1GC" or to nothing
-#   OWNER=PID        stop by itself when that process has ended
+#   OWNER=PID        stop by itself when that process has ended; stop only what that process started
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -114,7 +114,7 @@ launch() { # PORT: succeeds when the node answers, fails when it ended or takes 
 start() {
   local pid port controller chosen=no
   pid=$(cat "$DIR/pid" 2>/dev/null || true)
-  if runs "$pid" "$DIR/server.properties"; then cat "$DIR/url"; return; fi
+  if runs "$pid" "$DIR/server.properties"; then adopt "$DIR" "$HERE/kafka.sh"; cat "$DIR/url"; return; fi
   if [ ! -f "$LIBS/.complete" ] || ! command -v java >/dev/null; then
     die "Kafka is not installed: run deploy/local/setup.sh full"
   fi
@@ -137,7 +137,7 @@ start() {
   echo "$port" >"$DIR/port"
   echo "$controller" >"$DIR/controller-port"
   echo "127.0.0.1:$port" >"$DIR/url"
-  stop_with_owner "$DIR" "$HERE/kafka.sh"
+  adopt "$DIR" "$HERE/kafka.sh"
   cat "$DIR/url"
 }
 
@@ -158,7 +158,7 @@ DIR=$(own_dir "$2")
 lock_dir "$DIR"
 case $1 in
   start) start "${3:-}" ;;
-  stop) end_server "$DIR" "$DIR/server.properties" TERM ;;
+  stop) if may_stop "$DIR"; then end_server "$DIR" "$DIR/server.properties" TERM; fi ;;
   kill) end_server "$DIR" "$DIR/server.properties" KILL ;;
   *) usage ;;
 esac

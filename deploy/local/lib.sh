@@ -56,13 +56,17 @@ end_server() {
   rm -f "$dir/pid"
 }
 
-# stop_with_owner DIR SCRIPT: if OWNER names a process, the server of DIR is stopped as soon as that process has ended.
-# So a test run that dies takes its servers with it.
-stop_with_owner() {
-  [ -n "${OWNER:-}" ] || return 0
+# adopt DIR SCRIPT: if OWNER names a process, the server of DIR is stopped as soon as that process has ended, unless
+# somebody else has adopted it by then. So a test run that dies takes its servers with it, and not those of the next run.
+adopt() {
+  if [ -z "${OWNER:-}" ]; then rm -f "$1/owner"; return; fi
+  echo "$OWNER" >"$1/owner"
   # shellcheck disable=SC2016  # expanded by the inner shell
-  setsid bash -c '
-    while [ -d "/proc/$1" ]; do sleep 1; [ -f "$2/pid" ] || exit 0; done
-    exec "$3" stop "$2"
-  ' tradewind-owner-watch "$OWNER" "$1" "$2" </dev/null >/dev/null 2>&1 8>&- &
+  OWNER=$OWNER setsid bash -c '
+    while [ -d "/proc/$OWNER" ]; do sleep 1; [ -f "$1/pid" ] || exit 0; done
+    exec "$2" stop "$1"
+  ' tradewind-owner-watch "$1" "$2" </dev/null >/dev/null 2>&1 8>&- &
 }
+
+# Whether the caller may stop the server of DIR: one that comes as an OWNER stops its own only.
+may_stop() { [ -z "${OWNER:-}" ] || [ "$(cat "$1/owner" 2>/dev/null)" = "$OWNER" ]; }

@@ -9,7 +9,7 @@
 # Environment:
 #   PG_FSYNC=off   for tests: a power cut may lose the cluster, a killed process may not
 #   PG_BIN=DIR     the server's programs, when they are not where Debian puts them
-#   OWNER=PID      stop by itself when that process has ended
+#   OWNER=PID      stop by itself when that process has ended; stop only what that process started
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -65,7 +65,7 @@ start() {
   local port=${1:-$(cat "$DIR/port" 2>/dev/null || true)} chosen=no
   local pid
   pid=$(cat "$DIR/pid" 2>/dev/null || true)
-  if runs "$pid" "$DIR/data"; then cat "$DIR/url"; return; fi
+  if runs "$pid" "$DIR/data"; then adopt "$DIR" "$HERE/postgres.sh"; cat "$DIR/url"; return; fi
   rm -f "$DIR/pid"
   : >>"$DIR/log"
   create
@@ -83,7 +83,7 @@ start() {
   head -n 1 "$DIR/data/postmaster.pid" >"$DIR/pid"
   echo "$port" >"$DIR/port"
   echo "postgres://tradewind@127.0.0.1:$port/postgres" >"$DIR/url"
-  stop_with_owner "$DIR" "$HERE/postgres.sh"
+  adopt "$DIR" "$HERE/postgres.sh"
   cat "$DIR/url"
 }
 
@@ -96,7 +96,7 @@ cd /
 case $1 in
   start) BIN=$(pg_bin); start "${3:-}" ;;
   # INT is PostgreSQL's fast stop: open sessions are ended, not waited for
-  stop) end_server "$DIR" "$DIR/data" INT ;;
+  stop) if may_stop "$DIR"; then end_server "$DIR" "$DIR/data" INT; fi ;;
   kill) end_server "$DIR" "$DIR/data" KILL ;;
   *) usage ;;
 esac

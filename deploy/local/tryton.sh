@@ -8,7 +8,7 @@
 # DIR holds trytond.conf, log, database, pid, port, url and ids.json: every id and credential that a connector needs.
 # Starting again on DIR finds the same database; a new DIR gets a fresh copy of the template.
 # Environment:
-#   OWNER=PID    stop by itself when that process has ended
+#   OWNER=PID    stop by itself when that process has ended; stop only what that process started
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -130,7 +130,7 @@ launch() { # PORT DATABASE: succeeds when the server answers, fails when it ende
 start() { # PGURL [PORT]
   local port database pid chosen=no
   pid=$(cat "$DIR/pid" 2>/dev/null || true)
-  if runs "$pid" "$DIR/trytond.conf"; then cat "$DIR/url"; return; fi
+  if runs "$pid" "$DIR/trytond.conf"; then adopt "$DIR" "$HERE/tryton.sh"; cat "$DIR/url"; return; fi
   [ -f "$VENV/.complete" ] || die "Tryton is not installed: run deploy/local/setup.sh full"
   if [ ! -f "$DIR/database" ]; then
     [ -f "$TEMPLATE/.complete" ] || die "the template is not built: run deploy/local/setup.sh full"
@@ -154,7 +154,7 @@ start() { # PGURL [PORT]
   done
   echo "$port" >"$DIR/port"
   echo "http://127.0.0.1:$port/$database/rpc/" >"$DIR/url"
-  stop_with_owner "$DIR" "$HERE/tryton.sh"
+  adopt "$DIR" "$HERE/tryton.sh"
   cat "$DIR/url"
 }
 
@@ -170,7 +170,7 @@ case ${1:-} in
     [ $# -ge 2 ] || usage
     DIR=$(own_dir "$2")
     lock_dir "$DIR"
-    end_server "$DIR" "$DIR/trytond.conf" TERM
+    if may_stop "$DIR"; then end_server "$DIR" "$DIR/trytond.conf" TERM; fi
     ;;
   *) usage ;;
 esac

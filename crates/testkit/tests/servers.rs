@@ -1,5 +1,6 @@
 //! The servers themselves: what other tests take for granted.
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use sqlx::{Connection as _, PgConnection};
@@ -36,6 +37,24 @@ async fn an_end_takes_the_server_and_its_folder_along() {
     drop(server);
     assert!(PgConnection::connect(&url).await.is_err());
     assert!(!folder.exists());
+}
+
+/// Whoever starts what still runs has it from then on: the end of the one before takes nothing away.
+#[tokio::test]
+async fn a_server_ends_with_its_last_owner() {
+    let server = testkit::own::postgres().await;
+    let script = testkit::repository().join("deploy/local/postgres.sh");
+    let run = |verb: &str, owner: u32| {
+        let status = Command::new(&script).arg(verb).arg(server.folder()).env("OWNER", owner.to_string()).stdout(Stdio::null()).status();
+        assert!(status.unwrap().success());
+    };
+    let mut next = Command::new("sleep").arg("60").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    run("start", next.id());
+    run("stop", std::process::id());
+    PgConnection::connect(&server.url).await.unwrap();
+    next.kill().unwrap();
+    next.wait().unwrap();
+    testkit::eventually_eq(SOON, true, async || PgConnection::connect(&server.url).await.is_err()).await;
 }
 
 #[tokio::test]
