@@ -30,13 +30,15 @@ pub enum Claimed {
 }
 
 /// One answer per wish, in order. Of several who want one identity its holder asks, else the first: were it always the first,
-/// a holder that comes again behind another one would be told to wait for itself.
+/// a holder that comes again behind another one would be told to wait for itself. What is known is read only: an insert would
+/// lock its row, and everybody who needs it would wait for the whole batch of whoever came first.
 pub async fn claim(tx: &mut Tx, target: &str, wanted: &[Wanted<'_>]) -> Result<Vec<Claimed>, Error> {
     let sql = "with wanted as (
                  select w.* from unnest($2::text[], $3::text[], $4::text[]) with ordinality as w (kind, match_key, op_key, n)),
                asking as (
                  select distinct on (w.kind, w.match_key) w.* from wanted w
                  left join effects.identity i on i.target = $1 and i.kind = w.kind and i.match_key = w.match_key
+                 where i.findings is null
                  order by w.kind, w.match_key, coalesce(i.claimed_by = w.op_key, false) desc, w.n),
                claimed as (
                  insert into effects.identity as i (target, kind, match_key, claimed_by, claimed_until)

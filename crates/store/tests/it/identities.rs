@@ -1,3 +1,4 @@
+use sqlx::{Connection as _, PgConnection};
 use store::effects::Findings;
 use store::effects::identities::{Claimed, Wanted, claim, confirm};
 use store::{Store, StoreSettings};
@@ -35,13 +36,32 @@ async fn its_holder_goes_on_wherever_it_stands_among_those_that_wait() {
     assert_eq!(claimed(&store, &["b", "a", "c"]).await, [Claimed::Taken, Claimed::Ours, Claimed::Taken]);
 }
 
-#[tokio::test]
-async fn what_the_holder_learned_is_known_to_all() {
-    let store = store().await;
-    claimed(&store, &["a"]).await;
+/// `a` finds or creates it.
+async fn learn(store: &Store) -> Findings {
+    claimed(store, &["a"]).await;
     let learned = Findings::from([("party".to_owned(), "7".to_owned())]);
     let found = learned.clone();
     let confirmed = store.transaction(move |tx| Box::pin(async move { confirm(tx, "erp-main", &[(wanted("a"), &found)]).await }));
     confirmed.await.unwrap();
+    learned
+}
+
+#[tokio::test]
+async fn what_the_holder_learned_is_known_to_all() {
+    let store = store().await;
+    let learned = learn(&store).await;
     assert_eq!(claimed(&store, &["b", "c"]).await, [Claimed::Known(learned.clone()), Claimed::Known(learned)]);
+}
+
+#[tokio::test]
+async fn who_asks_for_what_is_known_keeps_nobody_waiting() {
+    let url = testkit::database().await;
+    let learned = learn(&Store::open(&StoreSettings::new(&url)).await.unwrap()).await;
+    let (mut one, mut other) = (PgConnection::connect(&url).await.unwrap(), PgConnection::connect(&url).await.unwrap());
+    sqlx::query("set lock_timeout = '10ms'").execute(&mut other).await.unwrap();
+    for (tx, op_key) in [(&mut one, "b"), (&mut other, "c")] {
+        // Neither ends before the other has asked.
+        sqlx::query("begin").execute(&mut *tx).await.unwrap();
+        assert_eq!(claim(tx, "erp-main", &[wanted(op_key)]).await.unwrap(), [Claimed::Known(learned.clone())]);
+    }
 }
