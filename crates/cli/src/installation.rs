@@ -155,6 +155,8 @@ pub(crate) fn write(dir: &Path, parts: &Parts, ports: Ports, embedded_bytes_max:
     stock.insert("connections".to_owned(), named(SHOP, shop));
     let mut levels = Table::new();
     levels.insert("targets".to_owned(), vec![ERP].into());
+    // The sandbox shop delivers within a second.
+    levels.insert("drift_wait".to_owned(), "5s".into());
     levels.insert("location_map".to_owned(), named(SHOP, named(ERP, named(WAREHOUSE, parts.shop.location.clone()))));
     stock.insert("stock".to_owned(), levels.into());
 

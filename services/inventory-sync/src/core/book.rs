@@ -8,7 +8,7 @@ use contracts::wire::{Outcome, OutcomeState};
 use domain::{AggregateKey, ConnectionId, Decimal, OpenSale, Operation, Order, Sku};
 
 use super::feeds::Source;
-use super::pending::{Confirmed, Line, WebOrder};
+use super::pending::{Confirmed, Line, Quantity, Sold, WebOrder};
 
 /// What an ERP says of a SKU at one of its places.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,15 +36,15 @@ pub struct Effect {
     /// To be reckoned anew.
     pub skus: BTreeSet<Sku>,
     /// By how much the shop itself has moved its levels.
-    pub sold: Vec<(ConnectionId, Sku, Decimal)>,
+    pub sold: Vec<(ConnectionId, Sku, Sold)>,
 }
 
 /// A version of an order, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Takes {
     pub sequence: u64,
-    /// Per SKU, what is still to be delivered of it or has been.
-    pub quantities: BTreeMap<Sku, Decimal>,
+    /// Per SKU, what was ordered, and what of it is still to be delivered or has been.
+    pub quantities: BTreeMap<Sku, Quantity>,
     /// Lines that name no SKU.
     pub nameless: u64,
 }
@@ -54,10 +54,14 @@ impl Takes {
         let mut takes = Self { sequence, quantities: BTreeMap::new(), nameless: 0 };
         let is_over = is_deleted || order.is_cancelled();
         for line in &order.lines {
-            match Sku::new(line.sku.as_str()) {
-                Ok(sku) if !is_over => *takes.quantities.entry(sku).or_default() += line.current_quantity.max(Decimal::ZERO),
-                Ok(_) => {}
-                Err(_) => takes.nameless += 1,
+            let Ok(sku) = Sku::new(line.sku.as_str()) else {
+                takes.nameless += 1;
+                continue;
+            };
+            let quantity = takes.quantities.entry(sku).or_default();
+            quantity.ordered += line.quantity.max(Decimal::ZERO);
+            if !is_over {
+                quantity.current += line.current_quantity.max(Decimal::ZERO);
             }
         }
         takes
@@ -122,12 +126,12 @@ impl Book {
             let place = (key.clone(), sku.clone());
             let line = self.lines.entry(place.clone()).or_default();
             let is_new = line.history.is_empty();
-            let delta = line.change(before, takes.sequence, takes.quantities.get(&sku).copied().unwrap_or_default());
-            if is_new || !delta.is_zero() {
+            let sold = line.change(before, takes.sequence, takes.quantities.get(&sku).copied().unwrap_or_default());
+            if is_new || sold != Sold::default() {
                 self.touched.lines.insert(place);
             }
-            if !delta.is_zero() {
-                effect.sold.push((connection.clone(), sku.clone(), delta));
+            if sold != Sold::default() {
+                effect.sold.push((connection.clone(), sku.clone(), sold));
                 effect.skus.insert(sku);
             }
         }

@@ -39,9 +39,34 @@ impl WebOrder {
     }
 }
 
+/// What a version of an order says of one SKU.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Quantity {
+    /// Including what was removed, refunded or cancelled since.
+    pub ordered: Decimal,
+    pub current: Decimal,
+}
+
+/// By how much a shop itself has moved its level. It takes what is ordered, at once; whether it put back what was given back
+/// its orders don't say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sold {
+    pub taken: Decimal,
+    pub given: Decimal,
+}
+
+impl std::ops::AddAssign for Sold {
+    fn add_assign(&mut self, other: Self) {
+        self.taken += other.taken;
+        self.given += other.given;
+    }
+}
+
 /// What an order takes of one SKU.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Line {
+    /// The most that was ordered. The shop took all of it, also where no version without the refund was ever seen.
+    pub ordered: Decimal,
     /// As the shop says now.
     pub quantity: Decimal,
     /// Versions of the order that changed the quantity, with the new one; oldest first.
@@ -61,9 +86,11 @@ pub struct Amounts {
 }
 
 impl Line {
-    /// Notes a version's quantity. Returns by how much it differs from the one before.
-    pub(super) fn change(&mut self, before: u64, sequence: u64, quantity: Decimal) -> Decimal {
-        let delta = quantity - self.quantity;
+    /// Notes a version's quantity. Returns what it tells of the shop's level that the one before did not.
+    pub(super) fn change(&mut self, before: u64, sequence: u64, Quantity { ordered, current: quantity }: Quantity) -> Sold {
+        let (delta, ordered) = (quantity - self.quantity, ordered.max(quantity).max(self.ordered));
+        let more = ordered - self.ordered;
+        self.ordered = ordered;
         if self.history.is_empty() && before > 0 {
             // Added by an edit: earlier versions had none of it.
             self.history.push((before, Decimal::ZERO));
@@ -72,7 +99,9 @@ impl Line {
             self.history.push((sequence, quantity));
             self.quantity = quantity;
         }
-        delta
+        // What is not there any more, or is there again although it was given back.
+        let given = more - delta;
+        Sold { taken: more + (-given).max(Decimal::ZERO), given: given.max(Decimal::ZERO) }
     }
 
     /// Returns whether that is more than was known.

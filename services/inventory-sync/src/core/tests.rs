@@ -13,7 +13,7 @@ use domain::{AggregateKey, Availability, ConnectionId, Decimal, OpenSale, Sku};
 use super::availability::reckon;
 use super::book::{Book, Effect, Level, Noted, Takes};
 use super::feeds::{Feeds, Place, Source};
-use super::pending::Group;
+use super::pending::{Group, Quantity, Sold};
 
 pub(super) fn shop() -> ConnectionId {
     "shop".parse().unwrap()
@@ -46,8 +46,16 @@ pub(super) fn feeds() -> Feeds {
     feeds
 }
 
+pub(super) fn of(ordered: i64, current: i64) -> Quantity {
+    Quantity { ordered: ordered.into(), current: current.into() }
+}
+
+pub(super) fn sold(taken: i64, given: i64) -> Sold {
+    Sold { taken: taken.into(), given: given.into() }
+}
+
 pub(super) fn takes(sequence: u64, quantity: i64) -> Takes {
-    Takes { sequence, quantities: [(mug(), quantity.into())].into(), nameless: 0 }
+    Takes { sequence, quantities: [(mug(), of(quantity, quantity))].into(), nameless: 0 }
 }
 
 pub(super) fn outcome(operation: &str, state: OutcomeState, sequence: u64, seconds: i64) -> Outcome {

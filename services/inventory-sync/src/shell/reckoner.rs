@@ -8,7 +8,7 @@ use bus::BusSettings;
 use bytes::Bytes;
 use contracts::headers::{CE_SUBJECT, CE_TYPE};
 use contracts::wire::{Outcome, Wire as _};
-use domain::{Availability, ConnectionId, Decimal, Sku};
+use domain::{Availability, ConnectionId, Sku};
 use fault::Fault;
 use pipeline::{OutRecord, Record};
 use store::decisions::{Decide, Decided, Input, State};
@@ -17,9 +17,10 @@ use store::{Error, Tx};
 use crate::core::availability;
 use crate::core::book::{Book, Effect, Noted};
 use crate::core::feeds::{Feeds, Place};
+use crate::core::pending::Sold;
 use crate::metrics::Metrics;
 use crate::shell::inbound::{self, Event, What};
-use crate::shell::rows::desired::{self, Desired, Sold};
+use crate::shell::rows::desired::{self, Desired};
 use crate::shell::{outbound, rows};
 
 /// Decides what the group's records lead to.
@@ -116,10 +117,8 @@ impl Pages {
             Noted::Needless(reason) => return Decided::Settled { state: State::Applied, reason: Some(reason), outputs: Vec::new() },
             Noted::Changed(effect) => effect,
         };
-        for (connection, sku, delta) in sold {
-            let sold = self.sold.entry((connection, sku)).or_default();
-            sold.taken += delta.max(Decimal::ZERO);
-            sold.given += (-delta).max(Decimal::ZERO);
+        for (connection, sku, sold) in sold {
+            *self.sold.entry((connection, sku)).or_default() += sold;
         }
         let reason = skus.is_empty().then_some("no_change");
         self.last.extend(skus.into_iter().map(|sku| (sku, index)));

@@ -1,6 +1,6 @@
 //! The day itself, drawn from a seed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use indicatif::ProgressBar;
@@ -13,8 +13,8 @@ use super::MISSING_SKU;
 use crate::args::Dev;
 use crate::dev::Running;
 
-/// Between two orders.
-const PACE: Duration = Duration::from_millis(50);
+/// Between two orders: what a debug build on two cores keeps up with, so that the times in the report are not those of a queue.
+const PACE: Duration = Duration::from_millis(80);
 /// Orders whose deliveries leave in the wrong order.
 const SHUFFLED: u32 = 20;
 
@@ -23,7 +23,12 @@ pub(super) async fn play(running: &Running, args: &Dev, bar: &ProgressBar) -> an
     let skus: Vec<String> = running.erp.stock().into_keys().collect();
     running.shop.add_article(MISSING_SKU, Some(50));
     let (orders, middle) = (args.orders, args.orders / 2);
+    open(running, &skus, &mut draw, bar).await?;
+    let mut away_until = None;
     for number in 0..orders {
+        if away_until.take_if(|it| *it <= Instant::now()).is_some() {
+            bar.set_message("");
+        }
         if number == orders / 4 {
             bar.set_message("deliveries overtake each other");
             running.shop.hold();
@@ -34,7 +39,9 @@ pub(super) async fn play(running: &Running, args: &Dev, bar: &ProgressBar) -> an
         }
         if number == middle && args.outage > 0 {
             bar.set_message("the ERP is away");
-            running.erp.refuse(Some(Duration::from_secs(args.outage))).await;
+            let outage = Duration::from_secs(args.outage);
+            running.erp.refuse(Some(outage)).await;
+            away_until = Some(Instant::now() + outage);
         }
         if number == middle + 1 {
             running.shop.place_order(&at_home(OrderWish::of(MISSING_SKU, 1).paid_by(PaymentWish::Paid)))?;
@@ -42,7 +49,7 @@ pub(super) async fn play(running: &Running, args: &Dev, bar: &ProgressBar) -> an
         }
         one_order(running, &skus, &mut draw)?;
         if number % 50 == 25 {
-            count_stock(running, &skus, &mut draw)?;
+            count_stock(running, &skus[draw.random_range(0..skus.len())], &mut draw)?;
         }
         bar.inc(1);
         tokio::time::sleep(PACE).await;
@@ -109,9 +116,19 @@ fn again_sometimes(running: &Running, deliveries: &[Delivery], draw: &mut StdRng
     }
 }
 
+/// The shop takes over what lies in the ERP's warehouse, then the first buyer comes.
+async fn open(running: &Running, skus: &[String], draw: &mut StdRng, bar: &ProgressBar) -> anyhow::Result<()> {
+    bar.set_message("the shop takes over the ERP's stock");
+    for sku in skus {
+        count_stock(running, sku, draw)?;
+    }
+    super::settle::stock_agrees(running, super::SETTLE).await?;
+    bar.set_message("");
+    Ok(())
+}
+
 /// Somebody counts a shelf in the ERP.
-fn count_stock(running: &Running, skus: &[String], draw: &mut StdRng) -> anyhow::Result<()> {
-    let sku = &skus[draw.random_range(0..skus.len())];
+fn count_stock(running: &Running, sku: &str, draw: &mut StdRng) -> anyhow::Result<()> {
     running.erp.set_stock(sku, draw.random_range(900..1_500))?;
     Ok(())
 }

@@ -81,12 +81,27 @@ fn a_cancel_or_a_refund_before_the_erp_shows_the_order_gives_back_exactly_that()
     story.observed(level(1, 10, 0, 0, &[]));
     story.ordered("1", 1, 3);
     let refunded = effect(story.ordered("1", 2, 2));
-    assert_eq!(refunded.sold, [(shop(), mug(), decimal(-1))]);
+    assert_eq!(refunded.sold, [(shop(), mug(), sold(0, 1))]);
     assert_eq!(story.available(), 8);
     let cancelled = effect(story.ordered("1", 3, 0));
-    assert_eq!(cancelled.sold, [(shop(), mug(), decimal(-2))]);
+    assert_eq!(cancelled.sold, [(shop(), mug(), sold(0, 2))]);
     assert_eq!(story.available(), 10);
     assert_eq!(story.ordered("1", 2, 2), Noted::Superseded, "a late one");
+    assert_eq!(story.available(), 10);
+}
+
+/// The shop took three and may or may not have put one back: a level that is three lower is no riddle.
+#[test]
+fn what_was_refunded_before_the_first_version_that_we_see_was_taken_as_well() {
+    let mut story = Story::new();
+    story.observed(level(1, 10, 0, 0, &[]));
+    let refunded = Takes { sequence: 2, quantities: [(mug(), of(3, 2))].into(), nameless: 0 };
+    assert_eq!(effect(story.book.order(&order("1"), &shop(), &refunded)).sold, [(shop(), mug(), sold(3, 1))]);
+    assert_eq!(story.available(), 8);
+    let back = Takes { sequence: 3, quantities: [(mug(), of(3, 3))].into(), nameless: 0 };
+    assert_eq!(effect(story.book.order(&order("1"), &shop(), &back)).sold, [(shop(), mug(), sold(1, 0))]);
+    let gone = Takes { sequence: 4, quantities: BTreeMap::new(), nameless: 0 };
+    assert_eq!(effect(story.book.order(&order("1"), &shop(), &gone)).sold, [(shop(), mug(), sold(0, 3))]);
     assert_eq!(story.available(), 10);
 }
 

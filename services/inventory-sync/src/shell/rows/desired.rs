@@ -2,20 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{Availability, Decimal, Sku};
+use domain::{Availability, Sku};
 use sqlx::Row as _;
 use store::{Error, Store, Tx};
 
 use super::{from_sql, parsed, sku_of, to_sql, units};
 use crate::core::feeds::Place;
+use crate::core::pending::Sold;
 use crate::shell::reckoner::Announcement;
-
-/// What web orders did to a shop's own level.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::shell) struct Sold {
-    pub(in crate::shell) taken: Decimal,
-    pub(in crate::shell) given: Decimal,
-}
 
 #[derive(Debug, Clone)]
 pub(in crate::shell) struct Desired {

@@ -32,9 +32,9 @@ pub(super) async fn load(
     if orders.is_empty() && listed.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let sql = "select aggregate, sku, quantity, history, listed from stock.line where aggregate = any($1)
+    let sql = "select aggregate, sku, ordered, quantity, history, listed from stock.line where aggregate = any($1)
                union
-               select l.aggregate, l.sku, l.quantity, l.history, l.listed
+               select l.aggregate, l.sku, l.ordered, l.quantity, l.history, l.listed
                from stock.line l join unnest($2::text[], $3::text[]) as i (aggregate, sku) using (aggregate, sku)";
     let rows = sqlx::query(sql)
         .bind(orders.iter().map(|it| it.as_str()).collect::<Vec<_>>())
@@ -46,7 +46,8 @@ pub(super) async fn load(
     for row in &rows {
         let Json(history) = row.try_get::<Json<Vec<(u64, Decimal)>>, _>("history")?;
         let Json(listed) = row.try_get::<Json<BTreeMap<String, Decimal>>, _>("listed")?;
-        lines.insert((parsed(row, "aggregate")?, sku_of(row)?), Line { quantity: row.try_get("quantity")?, history, listed });
+        let line = Line { ordered: row.try_get("ordered")?, quantity: row.try_get("quantity")?, history, listed };
+        lines.insert((parsed(row, "aggregate")?, sku_of(row)?), line);
     }
     Ok(lines)
 }
@@ -91,16 +92,17 @@ pub(super) async fn save(tx: &mut Tx, book: &Book, feeds: &Feeds) -> Result<(), 
     }
     let rows: Vec<Row<'_>> = book.touched.lines.iter().map(|at| Row::of(book, feeds, at)).collect();
     let confirmed = || rows.iter().map(|it| it.group.as_ref().and_then(|it| it.confirmed.as_ref()));
-    let sql = "insert into stock.line (aggregate, sku, connection, quantity, history, listed, unlisted, unconfirmed, confirmed_target, confirmed_at, open)
-               select * from unnest($1::text[], $2::text[], $3::text[], $4::numeric[], $5::jsonb[], $6::jsonb[], $7::numeric[], $8::numeric[],
-                 $9::text[], $10::timestamptz[], $11::bool[])
-               on conflict (aggregate, sku) do update set quantity = excluded.quantity, history = excluded.history, listed = excluded.listed,
+    let sql = "insert into stock.line (aggregate, sku, connection, ordered, quantity, history, listed, unlisted, unconfirmed, confirmed_target, confirmed_at, open)
+               select * from unnest($1::text[], $2::text[], $3::text[], $4::numeric[], $5::numeric[], $6::jsonb[], $7::jsonb[],
+                 $8::numeric[], $9::numeric[], $10::text[], $11::timestamptz[], $12::bool[])
+               on conflict (aggregate, sku) do update set ordered = excluded.ordered, quantity = excluded.quantity, history = excluded.history, listed = excluded.listed,
                  unlisted = excluded.unlisted, unconfirmed = excluded.unconfirmed, confirmed_target = excluded.confirmed_target,
                  confirmed_at = excluded.confirmed_at, open = excluded.open";
     sqlx::query(sql)
         .bind(rows.iter().map(|it| it.key.as_str()).collect::<Vec<_>>())
         .bind(rows.iter().map(|it| it.sku.as_str()).collect::<Vec<_>>())
         .bind(rows.iter().map(|it| it.connection).collect::<Vec<_>>())
+        .bind(rows.iter().map(|it| it.line.ordered).collect::<Vec<_>>())
         .bind(rows.iter().map(|it| it.line.quantity).collect::<Vec<_>>())
         .bind(rows.iter().map(|it| Json(&it.line.history)).collect::<Vec<_>>())
         .bind(rows.iter().map(|it| Json(&it.line.listed)).collect::<Vec<_>>())
