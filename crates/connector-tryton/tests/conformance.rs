@@ -42,6 +42,7 @@ macro_rules! conform {
                 async fn $case() {
                     let double = crate::double::start();
                     crate::cases::$case(&double.environment()).await;
+                    assert!(double.erp.effects().repeated("sale.sale.create").is_empty());
                 }
             )*
         }
