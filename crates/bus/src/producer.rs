@@ -130,7 +130,7 @@ impl Producer {
     /// Queues the record at once, so that records go out in the order of these calls; the future is its confirmation. Dropping
     /// that does not unsend the record.
     pub fn enqueue(&self, record: &OutRecord) -> Result<impl Future<Output = Result<Position, ProduceError>> + Send + use<>, ProduceError> {
-        let topic = record.topic.clone();
+        let (topic, event_id) = (record.topic.clone(), record.headers.event_id());
         let on_the_way = self.room_for(record)?;
         let message = FutureRecord::to(&record.topic)
             .key(record.key.as_ref())
@@ -144,7 +144,8 @@ impl Producer {
                 Ok(Err((source, _))) => return Err(ProduceError::new(topic, source)),
                 Err(_) => return Err(ProduceError::Unconfirmed { topic, source: KafkaError::Canceled }),
             };
-            let position = Position { partition: Partition { topic, number: delivery.partition }, offset: delivery.offset };
+            let partition = Partition { topic, number: delivery.partition };
+            let position = Position { partition, offset: delivery.offset, event_id };
             if let Some(on_the_way) = on_the_way {
                 on_the_way.confirmed(&position.partition, position.offset);
             }

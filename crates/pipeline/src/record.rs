@@ -31,6 +31,14 @@ impl fmt::Display for Partition {
 pub struct Position {
     pub partition: Partition,
     pub offset: i64,
+    /// Its `ce_id`, where it has one.
+    pub event_id: Option<Uuid>,
+}
+
+impl Position {
+    pub fn of(record: &OutRecord, partition: i32, offset: i64) -> Self {
+        Self { partition: Partition { topic: record.topic.clone(), number: partition }, offset, event_id: record.headers.event_id() }
+    }
 }
 
 /// How a record came to us, which says what has to happen when it is done.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::State;
 use crate::letters::Obligation;
 use crate::owner::Owner;
-use crate::stored::{decode_records, encode_records};
+use crate::stored::encode_records;
 use crate::{Error, Tx};
 
 pub(crate) struct NewDecision<'a> {
@@ -67,47 +67,26 @@ pub(crate) async fn mark_published(
     group: &str,
     published: &[Published<'_>],
 ) -> Result<HashMap<Uuid, State>, Error> {
-    let ids: Vec<_> = published.iter().map(|it| it.id).collect();
-    // The row before the update: `outputs` is what was produced.
+    let positions = || published.iter().flat_map(|it| it.positions.iter().enumerate().map(move |(ordinal, at)| (it.id, ordinal, at)));
     let sql = owner.sql(
-        "with before as (select ce_id, outputs from {schema}.decision where grp = $1 and ce_id = any($2) for update)
-         update {schema}.decision d set outputs = null, published_at = now()
-         from before where d.grp = $1 and d.ce_id = before.ce_id
-         returning d.ce_id, d.state, before.outputs",
+        "with produced as (
+           insert into {schema}.output (out_id, ce_id, grp, topic, partition, \"offset\")
+           select i.out_id, i.ce_id, $1, i.topic, i.partition, i.\"offset\"
+           from unnest($3::uuid[], $4::uuid[], $5::text[], $6::int[], $7::bigint[]) as i (out_id, ce_id, topic, partition, \"offset\")
+           on conflict (out_id) do nothing)
+         update {schema}.decision set outputs = null, published_at = now() where grp = $1 and ce_id = any($2) returning ce_id, state",
     );
-    let rows = sqlx::query(sql).bind(group).bind(&ids).fetch_all(&mut *tx).await?;
-    let mut states = HashMap::with_capacity(rows.len());
-    let mut bytes = HashMap::with_capacity(rows.len());
-    for row in rows {
-        let id: Uuid = row.try_get("ce_id")?;
-        let state: &str = row.try_get("state")?;
-        states.insert(id, state_of(state));
-        if let Some(outputs) = row.try_get::<Option<Vec<u8>>, _>("outputs")? {
-            bytes.insert(id, outputs);
-        }
-    }
-    let (mut out_ids, mut of, mut topics, mut partitions, mut offsets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for it in published {
-        // Cleared before: marked by a commit whose answer was lost.
-        let Some(outputs) = bytes.get(&it.id) else { continue };
-        for (ordinal, (record, position)) in decode_records(outputs)?.iter().zip(it.positions).enumerate() {
-            out_ids.push(record.headers.event_id().unwrap_or_else(|| ids::derived(it.id, group, ordinal)));
-            of.push(it.id);
-            topics.push(position.partition.topic.to_string());
-            partitions.push(position.partition.number);
-            offsets.push(position.offset);
-        }
-    }
-    if !out_ids.is_empty() {
-        let sql = owner.sql(
-            "insert into {schema}.output (out_id, ce_id, grp, topic, partition, \"offset\")
-             select i.out_id, i.ce_id, $1, i.topic, i.partition, i.\"offset\"
-             from unnest($2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::bigint[]) as i (out_id, ce_id, topic, partition, \"offset\")
-             on conflict (out_id) do nothing",
-        );
-        sqlx::query(sql).bind(group).bind(&out_ids).bind(&of).bind(&topics).bind(&partitions).bind(&offsets).execute(tx).await?;
-    }
-    Ok(states)
+    let rows = sqlx::query(sql)
+        .bind(group)
+        .bind(published.iter().map(|it| it.id).collect::<Vec<_>>())
+        .bind(positions().map(|(id, ordinal, at)| at.event_id.unwrap_or_else(|| ids::derived(id, group, ordinal))).collect::<Vec<_>>())
+        .bind(positions().map(|it| it.0).collect::<Vec<_>>())
+        .bind(positions().map(|it| &*it.2.partition.topic).collect::<Vec<_>>())
+        .bind(positions().map(|it| it.2.partition.number).collect::<Vec<_>>())
+        .bind(positions().map(|it| it.2.offset).collect::<Vec<_>>())
+        .fetch_all(tx)
+        .await?;
+    rows.iter().map(|row| Ok((row.try_get("ce_id")?, state_of(row.try_get("state")?)))).collect()
 }
 
 fn state_of(state: &str) -> State {

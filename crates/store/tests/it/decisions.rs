@@ -6,7 +6,7 @@ use pipeline::{Next, Partition, Position, Turn};
 use super::group::{Group, record};
 
 fn at(offset: i64) -> Vec<Position> {
-    vec![Position { partition: Partition::new("out", 3), offset }]
+    vec![Position { partition: Partition::new("out", 3), offset, event_id: None }]
 }
 
 #[tokio::test]

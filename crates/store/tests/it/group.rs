@@ -101,10 +101,7 @@ impl Group {
         match self.arrives(record).await {
             Next::Done => "done",
             Next::Act(outputs) => {
-                let positions = outputs
-                    .iter()
-                    .enumerate()
-                    .map(|(n, it)| Position { partition: Partition::new(it.topic.clone(), 0), offset: record.offset * 10 + n as i64 });
+                let positions = outputs.iter().enumerate().map(|(n, it)| Position::of(it, 0, record.offset * 10 + n as i64));
                 let next = self.turn(record, Turn::Acted(positions.collect())).await;
                 assert!(matches!(next, Next::Done));
                 "produced"

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chrono::Utc;
 use contracts::topics::Parking;
 use fault::Classify as _;
-use pipeline::{OutRecord, Partition, Position};
+use pipeline::{OutRecord, Position};
 use sqlx::AssertSqlSafe;
 use store::account::{self, Scope};
 use store::effects::{self, EffectState, Ended, Findings, NewEffect, StepRow, StepState, captures, identities};
@@ -83,7 +83,7 @@ async fn the_adapter_claims_applies_captures_and_relays_under_its_role() {
     assert_eq!(effects::give_back(&store, "erp", &[("o/create", "sale", 1)]).await.unwrap(), 1);
     assert!(captures::cursor(&store, "erp", "stock").await.unwrap().is_some());
     let pending = outbox::pending_captured(&store, "erp", 10).await.unwrap();
-    let produced = vec![(pending[0].id, Position { partition: Partition::new("inventory", 0), offset: 3 })];
+    let produced = vec![(pending[0].id, Position::of(&pending[0].record, 0, 3))];
     store.transaction(move |tx| Box::pin(async move { outbox::mark_captured(tx, GROUP, &produced).await })).await.unwrap();
     let mut sole = effects::Sole::new(&store, "erp-adapter/erp").await.unwrap();
     assert!(sole.is_ours().await.unwrap());

@@ -9,7 +9,7 @@ use erp_adapter::metrics::Metrics;
 use erp_adapter::relay::{Publish, Relay};
 use erp_adapter::sole;
 use fault::{Class, Fault};
-use pipeline::{OutRecord, Partition, Position};
+use pipeline::{OutRecord, Position};
 use store::{Store, StoreSettings};
 use tokio::task::JoinHandle;
 
@@ -33,9 +33,7 @@ impl Publish for Topic {
         let mut topic = self.records.lock().unwrap();
         let first = topic.len();
         topic.extend(records.to_vec());
-        Ok((first..topic.len())
-            .map(|n| Position { partition: Partition::new("inventory", 0), offset: i64::try_from(n).unwrap() })
-            .collect())
+        Ok((first..topic.len()).map(|n| Position::of(&topic[n], 0, i64::try_from(n).unwrap())).collect())
     }
 }
 

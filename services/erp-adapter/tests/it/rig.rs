@@ -337,9 +337,7 @@ impl Actor<Vec<OutRecord>, Vec<Position>> for Publisher {
         let mut published = self.0.lock().unwrap();
         let first = published.len();
         published.extend(act.clone());
-        Ok((0..act.len())
-            .map(|n| Position { partition: Partition::new("outcomes", 0), offset: i64::try_from(first + n).unwrap() })
-            .collect())
+        Ok((0..act.len()).map(|n| Position::of(&act[n], 0, i64::try_from(first + n).unwrap())).collect())
     }
 
     async fn probe(&self, _: usize) -> Result<(), Fault> {

@@ -10,7 +10,7 @@ use inventory_sync::config::{BufferSettings, DEFAULTS, StockSettings};
 use inventory_sync::metrics::Metrics;
 use inventory_sync::shell::Reckoner;
 use inventory_sync::shell::pusher::Pusher;
-use pipeline::{Batch, Entry, Ledger as _, Next, OutRecord, Partition, Position, Record, Turn, Verdict};
+use pipeline::{Batch, Entry, Ledger as _, Next, OutRecord, Position, Record, Turn, Verdict};
 use store::decisions::DecisionLedger;
 use store::{Owner, Store, StoreSettings};
 use tracing::Span;
@@ -89,10 +89,7 @@ impl Group {
     }
 
     pub(super) async fn produced(&self, record: &Record, outputs: &[OutRecord]) {
-        let position = |(n, it): (usize, &OutRecord)| Position {
-            partition: Partition::new(it.topic.clone(), 0),
-            offset: record.offset.wrapping_mul(10).wrapping_add(n as i64),
-        };
+        let position = |(n, it): (usize, &OutRecord)| Position::of(it, 0, record.offset.wrapping_mul(10).wrapping_add(n as i64));
         let positions = outputs.iter().enumerate().map(position).collect();
         let next = self.commit(vec![(record.clone(), Turn::Acted(positions))]).await.remove(0);
         assert!(matches!(next, Next::Done));

@@ -8,7 +8,7 @@ use contracts::wire::Wire as _;
 use domain::{ErpCommand, TargetId};
 use mapping::Rules;
 use order_router::shell::Router;
-use pipeline::{Batch, Entry, Ledger as _, Next, OutRecord, Partition, Position, Record, Turn, Verdict};
+use pipeline::{Batch, Entry, Ledger as _, Next, OutRecord, Position, Record, Turn, Verdict};
 use store::decisions::DecisionLedger;
 use store::{Owner, Store, StoreSettings};
 use telemetry::spans;
@@ -80,10 +80,7 @@ impl Group {
     }
 
     pub(super) async fn produced(&self, record: &Record, outputs: &[OutRecord]) {
-        let position = |(n, it): (usize, &OutRecord)| Position {
-            partition: Partition::new(it.topic.clone(), 0),
-            offset: record.offset.wrapping_mul(10).wrapping_add(n as i64),
-        };
+        let position = |(n, it): (usize, &OutRecord)| Position::of(it, 0, record.offset.wrapping_mul(10).wrapping_add(n as i64));
         let positions = outputs.iter().enumerate().map(position).collect();
         let next = self.commit(vec![(record.clone(), Turn::Acted(positions))]).await.remove(0);
         assert!(matches!(next, Next::Done));

@@ -157,10 +157,7 @@ impl Group {
     }
 
     async fn produced(&self, record: &Record, outputs: &[OutRecord]) {
-        let position = |(n, it): (usize, &OutRecord)| Position {
-            partition: Partition::new(it.topic.clone(), 0),
-            offset: record.offset * 100 + i64::try_from(n).unwrap(),
-        };
+        let position = |(n, it): (usize, &OutRecord)| Position::of(it, 0, record.offset * 100 + i64::try_from(n).unwrap());
         let positions = outputs.iter().enumerate().map(position).collect();
         assert!(matches!(self.commit(vec![(record.clone(), Turn::Acted(positions))]).await.remove(0), Next::Done));
     }
