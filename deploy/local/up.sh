@@ -48,7 +48,8 @@ start_program sandbox "$BIN/tradewind" --json sandbox --shop-only --port $((BASE
 wait_for "the sandbox shop" 20 grep -q '^}' "$UP/sandbox/out"
 "$BIN/tradewind" local-config --dir "$UP/config" --brokers "$BROKERS" --database "$DATABASE" --shop "$UP/sandbox/out" \
   --erp-url "$ERP" --erp-ids "$UP/tryton/ids.json" --base-port "$BASE_PORT" >"$UP/addresses"
-"$BIN/tradewind" --config "$UP/config/tradewind.toml" migrate >/dev/null
+"$BIN/tradewind" --config "$UP/config/tradewind.toml" migrate >/dev/null ||
+  die "the database kept in $UP is not one of this version; 'make down; rm -r $UP' begins anew"
 "$BIN/tradewind" --config "$UP/config/tradewind.toml" topics apply >/dev/null
 for service in "${SERVICES[@]}"; do
   start_program "$service" "$BIN/$service" --config "$UP/config/$service.toml"
