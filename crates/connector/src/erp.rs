@@ -16,7 +16,7 @@ pub enum Guarantee {
     IdempotencyKey,
     /// The request names the record and its whole state: send the same request again.
     Upsert,
-    /// The target refuses a second create: send again, then verify what is there.
+    /// The target refuses a second create: look once, send again where nothing is there, then verify what is.
     Unique,
     /// Only looking can tell: two spaced look-ups, then decide.
     Lookup,

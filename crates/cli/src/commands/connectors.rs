@@ -47,7 +47,7 @@ fn resolution(guarantee: Guarantee) -> &'static str {
     match guarantee {
         Guarantee::IdempotencyKey => "the same request again, under the same key",
         Guarantee::Upsert => "the same request again: it names the whole state",
-        Guarantee::Unique => "again; the target refuses a second one, then what is there is verified",
+        Guarantee::Unique => "one look, then again where nothing is there: the target refuses a second one",
         Guarantee::Lookup => "two spaced look-ups, then decide",
         Guarantee::None => "a letter: a person decides",
     }

@@ -35,7 +35,10 @@ pub fn plan(step: &Step, row: &StepRow, look_gap: Duration, may_decide: bool) ->
         StepState::Pending | StepState::Rejected if step.look_first && row.looks == 0 => Mode::Probe,
         StepState::Pending | StepState::Rejected => Mode::Send,
         StepState::InFlight | StepState::Unknown => match step.guarantee {
-            Guarantee::IdempotencyKey | Guarantee::Upsert | Guarantee::Unique => Mode::Send,
+            Guarantee::IdempotencyKey | Guarantee::Upsert => Mode::Send,
+            // The target's refusal of a second one is the last line of defence, not the first.
+            Guarantee::Unique if row.looks == 0 => Mode::Probe,
+            Guarantee::Unique => Mode::Send,
             Guarantee::Lookup if row.looks >= LOOKS => Mode::Send,
             Guarantee::Lookup if row.idle < look_gap => Mode::LookAgainIn(look_gap - row.idle),
             Guarantee::Lookup => Mode::Probe,

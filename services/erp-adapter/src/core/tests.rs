@@ -217,9 +217,11 @@ fn a_first_try_looks_only_where_there_may_be_nothing_to_do() {
 #[test]
 fn an_unknown_answer_is_resolved_by_the_guarantee() {
     let unknown = row(StepState::Unknown, 0, Duration::from_millis(500));
-    for guarantee in [Guarantee::IdempotencyKey, Guarantee::Upsert, Guarantee::Unique] {
+    for guarantee in [Guarantee::IdempotencyKey, Guarantee::Upsert] {
         check(guarantee, false, &unknown, Mode::Send);
     }
+    check(Guarantee::Unique, false, &unknown, Mode::Probe);
+    check(Guarantee::Unique, false, &row(StepState::Unknown, 1, Duration::ZERO), Mode::Send);
     check(Guarantee::Lookup, false, &unknown, Mode::LookAgainIn(Duration::from_millis(1_500)));
     check(Guarantee::Lookup, false, &row(StepState::Unknown, 1, GAP), Mode::Probe);
     check(Guarantee::Lookup, false, &row(StepState::Unknown, 2, Duration::ZERO), Mode::Send);
