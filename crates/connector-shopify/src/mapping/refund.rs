@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::money::Currency;
-use domain::{MoneyPair, PaymentStatus, Refund, RefundAdjustment, RefundAdjustmentKind, RefundLine};
+use domain::{MoneyPair, PaymentStatus, Refund, RefundAdjustment, RefundAdjustmentKind, RefundLine, Restock};
 
 use super::money::{Currencies, need, negated};
 use super::payment::payments;
@@ -75,7 +75,9 @@ fn line(from: &wire::RefundLine<'_>, currencies: Option<Currencies>) -> Result<R
     let currencies = need(currencies, "subtotal_set", "the amount in both currencies")?;
     let of_line = from.line_item.as_ref();
     let line_id = from.line_item_id.or_else(|| of_line.and_then(|it| it.id));
-    let location = from.location_id.or_else(|| from.location.and_then(|it| it.id));
+    let restock = tables::restock(&from.restock_type)?;
+    // Of goods that do not go back the webhook says no location and the API says one.
+    let location = from.location_id.or_else(|| from.location.and_then(|it| it.id)).filter(|_| restock != Restock::NoRestock);
     let quantity = need(from.quantity, "quantity", "a quantity")?.0.normalize();
     if quantity.is_sign_negative() {
         return Err(MappingError::invalid("quantity", "it is negative"));
@@ -85,7 +87,7 @@ fn line(from: &wire::RefundLine<'_>, currencies: Option<Currencies>) -> Result<R
         order_line_id: need(line_id, "line_item_id", "the id of a line of the order")?.to_string(),
         sku: of_line.map(|it| it.sku.to_string()).unwrap_or_default(),
         quantity,
-        restock: tables::restock(&from.restock_type)?,
+        restock,
         location_id: location.map(|it| it.to_string()).unwrap_or_default(),
         subtotal: currencies.needed(from.subtotal_set, from.subtotal, "subtotal")?,
         tax: currencies.or_zero(from.total_tax_set, from.total_tax, "total_tax")?,

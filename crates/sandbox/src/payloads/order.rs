@@ -265,6 +265,8 @@ pub struct ShopOrder {
     pub currencies: Currencies,
     pub taxes_included: bool,
     pub tax_exempt: bool,
+    /// Whose taxes are on it, also on what is added later. ISO 3166-1 alpha-2.
+    pub tax_country: String,
     pub tip: Pair,
     pub gateways: Vec<String>,
     pub transactions: Vec<ShopTransaction>,

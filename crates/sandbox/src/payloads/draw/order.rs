@@ -63,6 +63,7 @@ impl Generator {
             currencies,
             taxes_included,
             tax_exempt: buyer.customer.as_ref().is_some_and(|it| it.tax_exempt),
+            tax_country: country.code.to_owned(),
             tip: Pair::ZERO,
             gateways: Vec::new(),
             transactions: Vec::new(),

@@ -203,8 +203,7 @@ impl ShopOrder {
             taxes: Vec::new(),
             properties: Vec::new(),
         };
-        let country = self.shipping_address.as_ref().or(self.billing_address.as_ref()).and_then(|it| Country::of(&it.country_code));
-        if let Some(country) = country {
+        if let Some(country) = Country::of(&self.tax_country) {
             line.taxes = self.taxes_on(line.total(), article.reduced_tax, country);
         }
         line
