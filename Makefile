@@ -63,6 +63,13 @@ fmt: ## Format Rust and protobuf sources
 proto-baseline: setup ## Make today's contracts the ones that later changes must not break (at a release)
 	$(BUF) build --output $(BASELINE)
 
+# What chaos breaks is drawn from it.
+SEED ?= 1
+
+.PHONY: chaos
+chaos: setup build ## Break everything around the product (SEED=1 draws what), and ask whether its promises hold
+	TRADEWIND_BUILT=1 target/debug/chaos --seed $(SEED)
+
 .PHONY: bench
 bench: setup ## Measure against peers and physical limits, print the table
 	deploy/local/bench.sh

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::scripts::{self, Kind};
+use crate::scripts::{self, Kind, Owner};
 use crate::shared::{Tryton, tryton_at};
 
 /// A running server. Its address survives a restart.
@@ -16,30 +16,37 @@ pub struct Server {
     kind: Kind,
     folder: TempDir,
     arguments: Vec<String>,
+    /// Clients are told to use this port.
+    advertised: Option<u16>,
 }
 
 /// `None`: it is not installed, and the test has to return.
 pub async fn kafka() -> Option<Server> {
-    Server::launch(Kind::Kafka, Vec::new()).await
+    Server::launch(Kind::Kafka, Vec::new(), None).await
+}
+
+/// One whose clients are told to use another port: that of a proxy before it.
+pub async fn kafka_behind(port: u16) -> Option<Server> {
+    Server::launch(Kind::Kafka, Vec::new(), Some(port)).await
 }
 
 pub async fn postgres() -> Server {
-    Server::launch(Kind::Postgres, Vec::new()).await.expect("without PostgreSQL the start has failed already")
+    Server::launch(Kind::Postgres, Vec::new(), None).await.expect("without PostgreSQL the start has failed already")
 }
 
 /// On the shared PostgreSQL, with a database of its own. `None`: it is not installed, and the test has to return.
 pub async fn tryton() -> Option<(Server, Tryton)> {
-    let server = Server::launch(Kind::Tryton, vec![crate::postgres().await]).await?;
+    let server = Server::launch(Kind::Tryton, vec![crate::postgres().await], None).await?;
     let tryton = tryton_at(server.url.clone(), server.folder.path());
     Some((server, tryton))
 }
 
 impl Server {
-    async fn launch(kind: Kind, arguments: Vec<String>) -> Option<Self> {
+    async fn launch(kind: Kind, arguments: Vec<String>, advertised: Option<u16>) -> Option<Self> {
         let parent = scripts::run_folder().join("own");
         std::fs::create_dir_all(&parent).expect("the checkout can be written to");
         let folder = tempfile::Builder::new().prefix(kind.name()).tempdir_in(parent).expect("the folder can be written to");
-        let mut server = Self { url: String::new(), kind, folder, arguments };
+        let mut server = Self { url: String::new(), kind, folder, arguments, advertised };
         server.url = scripts::started(kind, server.script("start").await)?;
         Some(server)
     }
@@ -75,8 +82,10 @@ impl Server {
     }
 
     async fn script(&self, verb: &'static str) -> Result<String, String> {
-        let (kind, folder, arguments) = (self.kind, self.folder(), self.arguments.clone());
-        tokio::task::spawn_blocking(move || run(kind, verb, &folder, &arguments)).await.expect("running a script does not panic")
+        let (kind, folder, arguments, advertised) = (self.kind, self.folder(), self.arguments.clone(), self.advertised);
+        tokio::task::spawn_blocking(move || run(kind, verb, &folder, &arguments, advertised))
+            .await
+            .expect("running a script does not panic")
     }
 
     /// The server with its children: PostgreSQL has one per session.
@@ -88,9 +97,10 @@ impl Server {
     }
 }
 
-fn run(kind: Kind, verb: &str, folder: &Path, arguments: &[String]) -> Result<String, String> {
+fn run(kind: Kind, verb: &str, folder: &Path, arguments: &[String], advertised: Option<u16>) -> Result<String, String> {
     let arguments: Vec<_> = if verb == "start" { arguments.iter().map(String::as_str).collect() } else { Vec::new() };
-    scripts::run(kind, verb, folder, &arguments, Some(std::process::id()))
+    let owner = Owner { process: std::process::id(), advertised };
+    scripts::run(kind, verb, folder, &arguments, Some(owner))
 }
 
 pub(crate) fn signal(signal: &str, pids: Vec<String>) {
@@ -110,7 +120,7 @@ impl Drop for Server {
             self.thaw();
         }
         let verb = if self.kind == Kind::Tryton { "stop" } else { "kill" };
-        if let Err(complaint) = run(self.kind, verb, self.folder.path(), &self.arguments) {
+        if let Err(complaint) = run(self.kind, verb, self.folder.path(), &self.arguments, self.advertised) {
             eprintln!("{} in {} is still there: {complaint}", self.kind.name(), self.folder.path().display());
         }
         settle();

@@ -27,6 +27,17 @@ impl Logins {
         Self { database: database.to_owned() }
     }
 
+    /// The same through another port.
+    #[must_use]
+    pub fn at(mut self, port: Option<u16>) -> Self {
+        if let Some(port) = port {
+            let (server, rest) = self.database.rsplit_once(':').expect("an address of tests names its port");
+            let (_, name) = rest.split_once('/').expect("an address ends in the database");
+            self.database = format!("{server}:{port}/{name}");
+        }
+        self
+    }
+
     /// Who connects with it is a member of the role and nothing else.
     pub fn url(&self, role: Role) -> String {
         let (_, place) = self.database.rsplit_once('@').expect("an address of tests names its user and no password");

@@ -21,16 +21,24 @@ impl Kind {
     }
 }
 
+/// Whose server it is.
+pub(crate) struct Owner {
+    pub(crate) process: u32,
+    /// The port that clients are told to use instead of Kafka's own.
+    pub(crate) advertised: Option<u16>,
+}
+
 /// Runs `<kind>.sh <verb> <folder> <arguments>` and returns what it printed; the error is what it complained of.
-pub(crate) fn run(kind: Kind, verb: &str, folder: &Path, arguments: &[&str], owner: Option<u32>) -> Result<String, String> {
+pub(crate) fn run(kind: Kind, verb: &str, folder: &Path, arguments: &[&str], owner: Option<Owner>) -> Result<String, String> {
     let script = crate::repository().join("deploy/local").join(format!("{}.sh", kind.name()));
     let mut command = Command::new(&script);
     command.arg(verb).arg(folder).args(arguments).stdin(Stdio::null());
-    match owner {
+    command.env_remove("OWNER").env_remove("ADVERTISED").env("PG_FSYNC", "off");
+    if let Some(owner) = owner {
         // Somebody's own: it may be killed, and must keep what it confirmed.
-        Some(owner) => command.env("OWNER", owner.to_string()).env("PG_FSYNC", "on"),
-        None => command.env_remove("OWNER").env("PG_FSYNC", "off"),
-    };
+        command.env("OWNER", owner.process.to_string()).env("PG_FSYNC", "on");
+        command.envs(owner.advertised.map(|it| ("ADVERTISED", it.to_string())));
+    }
     let output = command.output().map_err(|error| format!("{}: {error}", script.display()))?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())

@@ -12,23 +12,22 @@ use sandbox::payloads::PayloadSettings;
 use sandbox::shopify::{ShopDouble, ShopSettings, TOPICS, WebhookSettings};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use store::account::Account;
+use store::account::{Account, Scope};
 use store::roles::Role;
 use store::{Owner, Store, StoreSettings};
 use tempfile::TempDir;
 use testkit::{Logins, Service, Tryton, eventually};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
-use super::SOON;
-use super::programs::program;
+use crate::SOON;
+use crate::process::Process;
+use crate::programs::program;
 
 /// Names that `tradewind local-config` gives to the one shop and the one ERP.
-pub(crate) const SHOP: &str = "shop-eu";
-pub(crate) const ERP: &str = "erp-main";
+pub const SHOP: &str = "shop-eu";
+pub const ERP: &str = "erp-main";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Program {
+pub enum Program {
     Ingest,
     Router,
     Adapter,
@@ -37,9 +36,9 @@ pub(crate) enum Program {
 }
 
 impl Program {
-    pub(crate) const ALL: [Self; 5] = [Self::Ingest, Self::Router, Self::Adapter, Self::Stock, Self::Replayer];
+    pub const ALL: [Self; 5] = [Self::Ingest, Self::Router, Self::Adapter, Self::Stock, Self::Replayer];
 
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Ingest => "storefront-ingest",
             Self::Router => "order-router",
@@ -61,15 +60,31 @@ impl Program {
     }
 }
 
+/// Everything that an installation is put together from.
+pub struct Parts {
+    pub brokers: String,
+    /// Of the schema's owner, with the product's schema in it.
+    pub database: String,
+    /// Where services look for PostgreSQL instead of there.
+    pub database_port: Option<u16>,
+    pub shop: ShopDouble,
+    pub shop_url: String,
+    pub erp: ErpDouble,
+    pub erp_url: String,
+    pub erp_ids: Value,
+    /// As in [`Setup`].
+    pub lease: Duration,
+}
+
 /// What a test is about; the rest is as everywhere.
-pub(crate) struct Setup {
-    pub(crate) erp: ErpSettings,
-    pub(crate) webhooks: WebhookSettings,
+pub struct Setup {
+    pub erp: ErpSettings,
+    pub webhooks: WebhookSettings,
     /// Of claimed steps in the ERP. A killed adapter's claims go on when they are over. Half of it is what one request may take
     /// before it is doubted: an ERP without uniqueness of its own would then be asked twice.
-    pub(crate) lease: Duration,
+    pub lease: Duration,
     /// A real ERP instead of the double.
-    pub(crate) tryton: Option<Tryton>,
+    pub tryton: Option<Tryton>,
 }
 
 impl Default for Setup {
@@ -85,42 +100,51 @@ impl Default for Setup {
     }
 }
 
-pub(crate) struct Installation {
-    pub(crate) shop: ShopDouble,
-    pub(crate) erp: ErpDouble,
+pub struct Installation {
+    pub shop: ShopDouble,
+    pub erp: ErpDouble,
     /// With the rights of the schema's owner, which no service has.
-    pub(crate) store: Store,
-    pub(crate) bus: BusSettings,
+    pub store: Store,
+    pub bus: BusSettings,
     logins: Logins,
     accountant: Accountant,
     services: BTreeMap<Program, Process>,
     lease: Duration,
     api: u16,
-    door: u16,
     prefix: String,
     dir: TempDir,
 }
 
 impl Installation {
-    /// With every service running. `None`: there is no Kafka here, and the test has to return.
-    pub(crate) async fn start(setup: Setup) -> Option<Self> {
+    /// On the servers that all tests share, with every service running. `None`: there is no Kafka here, and the test has to return.
+    pub async fn start(setup: Setup) -> Option<Self> {
         let brokers = testkit::kafka().await?;
-        let (database, prefix) = (testkit::database().await, testkit::prefix());
+        let database = testkit::database().await;
         let (lease, tryton) = (setup.lease, setup.tryton.clone());
         let (shop, erp) = doubles(setup);
         let (erp_url, erp_ids) = tryton.map_or_else(|| (erp.url(), erp.ids()), |it| (it.url, it.ids));
-        let dir = tempfile::tempdir().unwrap();
-        configure(dir.path(), &brokers, &database, &shop, &erp_url, &erp_ids).await;
+        let shop_url = shop.base_url();
+        let parts = Parts { brokers, database, database_port: None, shop, shop_url, erp, erp_url, erp_ids, lease };
+        let installation = Self::of(parts).await;
+        let door = installation.services[&Program::Ingest].door();
+        installation.shop.subscribe(&format!("http://{door}/webhooks/{SHOP}"), &TOPICS);
+        Some(installation)
+    }
+
+    /// With every service running and ready. The shop has no subscription yet.
+    pub async fn of(parts: Parts) -> Self {
+        let Parts { brokers, database, database_port, shop, shop_url, erp, erp_url, erp_ids, lease } = parts;
+        let (dir, prefix) = (tempfile::tempdir().unwrap(), testkit::prefix());
+        configure(dir.path(), &brokers, &database, &shop, &shop_url, &erp_url, &erp_ids).await;
 
         let store = Store::open(&StoreSettings { connections_max: 2, ..StoreSettings::new(&database) }).await.unwrap();
         let bus = BusSettings::local(&brokers).with_prefix(&prefix);
         let accountant = Accountant::new(store.clone(), bus.clone(), &[ERP.parse().unwrap()]).unwrap();
-        let logins = Logins::of(&database).await;
-        let (api, door) = (testkit::free_port(), testkit::free_port());
-        let services = BTreeMap::new();
+        let logins = Logins::of(&database).await.at(database_port);
+        let (api, services) = (testkit::free_port(), BTreeMap::new());
         // Both stay until the servers end: for whoever wants to know why a test failed.
         eprintln!("topics {prefix}*, {database}");
-        let mut installation = Self { shop, erp, store, bus, logins, accountant, services, lease, api, door, prefix, dir };
+        let mut installation = Self { shop, erp, store, bus, logins, accountant, services, lease, api, prefix, dir };
         let applied = installation.tradewind(&["topics", "apply"]).await;
         assert_eq!(applied.code, 0, "{applied:?}");
         for which in Program::ALL {
@@ -130,8 +154,7 @@ impl Installation {
         for process in installation.services.values_mut() {
             process.ready().await;
         }
-        installation.shop.subscribe(&format!("http://127.0.0.1:{door}/webhooks/{SHOP}"), &TOPICS);
-        Some(installation)
+        installation
     }
 
     /// A process with this installation's settings. Its admin port is one of its own, so that there may be several.
@@ -139,7 +162,7 @@ impl Installation {
         let path = program(which.name()).await;
         let config = self.file(&format!("{}.toml", which.name()));
         let loopback = |port: u16| format!("127.0.0.1:{port}");
-        let admin = loopback(testkit::free_port());
+        let (admin, door) = (loopback(testkit::free_port()), loopback(testkit::free_port()));
         let builder = Service::builder(path)
             .arg("--config")
             .arg(config.to_string_lossy())
@@ -151,7 +174,7 @@ impl Installation {
             .env("TRADEWIND__BUS__PROPERTIES__SESSION.TIMEOUT.MS", "'6000'")
             .env("TRADEWIND__BUS__PROPERTIES__HEARTBEAT.INTERVAL.MS", "'1000'");
         let builder = match which {
-            Program::Ingest => builder.env("TRADEWIND__DOOR__LISTEN", loopback(self.door)),
+            Program::Ingest => builder.env("TRADEWIND__DOOR__LISTEN", &door),
             Program::Router | Program::Stock => builder,
             Program::Adapter => builder
                 .env("TRADEWIND__TARGETS__ERP-MAIN__LEASE", format!("{}ms", self.lease.as_millis()))
@@ -159,16 +182,21 @@ impl Installation {
                 .env("TRADEWIND__TARGETS__ERP-MAIN__STOCK_INTERVAL", "200ms"),
             Program::Replayer => builder.env("TRADEWIND__API__LISTEN", loopback(self.api)),
         };
-        Process { service: builder.start(), admin }
+        Process::new(builder.start(), admin, door)
     }
 
     /// The process of a service that was started first.
-    pub(crate) fn process(&mut self, which: Program) -> &mut Process {
+    pub fn process(&mut self, which: Program) -> &mut Process {
         self.services.get_mut(&which).expect("all were started")
     }
 
+    /// Gives all of its processes away.
+    pub fn take_processes(&mut self) -> BTreeMap<Program, Process> {
+        std::mem::take(&mut self.services)
+    }
+
     /// One more process of a service, ready.
-    pub(crate) async fn another(&self, which: Program) -> Process {
+    pub async fn another(&self, which: Program) -> Process {
         let mut process = self.launch(which).await;
         process.ready().await;
         process
@@ -179,7 +207,7 @@ impl Installation {
     }
 
     /// The operator's tool, as a process of its own.
-    pub(crate) async fn tradewind(&self, arguments: &[&str]) -> Said {
+    pub async fn tradewind(&self, arguments: &[&str]) -> Said {
         let mut command = tokio::process::Command::new(program("tradewind").await);
         let output = command
             .arg("--config")
@@ -194,46 +222,58 @@ impl Installation {
         Said::from(&output)
     }
 
-    pub(crate) async fn account(&self) -> Account {
+    pub async fn account(&self) -> Account {
         self.accountant.account().await.unwrap()
+    }
+
+    /// The same, where Kafka or PostgreSQL may be away.
+    pub async fn try_account(&self) -> Result<Account, String> {
+        self.accountant.account().await.map_err(|it| it.to_string())
+    }
+
+    /// How far each group has come.
+    pub async fn scope(&self) -> Result<Scope, String> {
+        self.accountant.scope().await.map_err(|it| it.to_string())
     }
 
     /// Waits until the shop has sent everything and nothing of it is in flight any more.
     #[track_caller]
-    pub(crate) fn settled(&self) -> impl Future<Output = Account> {
+    pub fn settled(&self) -> impl Future<Output = Account> {
         self.settled_but(0)
     }
 
     /// The same, with so many that wait for something that is yet to happen.
     #[track_caller]
-    pub(crate) fn settled_but(&self, waiting: i64) -> impl Future<Output = Account> {
-        eventually(SETTLED, async move || {
-            self.shop.settled(Duration::from_secs(10)).await.map_err(|it| it.to_string())?;
-            // Between two accounts that are the same: what is read again becomes a delivery, which the account knows of, and a
-            // delivery may ask for another reading while the first account is drawn up.
-            let account = async || self.accountant.account().await.map_err(|it| it.to_string());
-            let before = account().await?;
-            if self.count("select count(*) from ingest.reread").await > 0 {
-                return Err("orders are to be read again".to_owned());
-            }
-            let account = account().await?;
-            if before != account {
-                return Err("something happened meanwhile".to_owned());
-            }
-            let in_flight: Vec<_> = account.lines.iter().filter(|it| it.state == "in_flight").collect();
-            if in_flight.iter().map(|it| it.count).sum::<i64>() == waiting { Ok(account) } else { Err(format!("{in_flight:?}")) }
-        })
+    pub fn settled_but(&self, waiting: i64) -> impl Future<Output = Account> {
+        eventually(SETTLED, async move || self.has_settled(waiting).await)
+    }
+
+    /// Whether it has by now; otherwise, what is still to come.
+    pub async fn has_settled(&self, waiting: i64) -> Result<Account, String> {
+        self.shop.settled(Duration::from_secs(10)).await.map_err(|it| it.to_string())?;
+        // Between two accounts that are the same: what is read again becomes a delivery, which the account knows of, and a
+        // delivery may ask for another reading while the first account is drawn up.
+        let before = self.try_account().await?;
+        if self.count("select count(*) from ingest.reread").await > 0 {
+            return Err("orders are to be read again".to_owned());
+        }
+        let account = self.try_account().await?;
+        if before != account {
+            return Err("something happened meanwhile".to_owned());
+        }
+        let in_flight: Vec<_> = account.lines.iter().filter(|it| it.state == "in_flight").collect();
+        if in_flight.iter().map(|it| it.count).sum::<i64>() == waiting { Ok(account) } else { Err(format!("{in_flight:?}")) }
     }
 
     /// What cannot be applied and waits for somebody, as `tradewind dlq list` tells it.
-    pub(crate) async fn letters(&self) -> Vec<Value> {
+    pub async fn letters(&self) -> Vec<Value> {
         let listed = self.tradewind(&["--json", "dlq", "list"]).await.json();
         listed.as_array().expect("a list of letters").clone()
     }
 
     /// Waits for the dead letter of this code, and returns it.
     #[track_caller]
-    pub(crate) fn dead(&self, code: &'static str) -> impl Future<Output = Value> {
+    pub fn dead(&self, code: &'static str) -> impl Future<Output = Value> {
         eventually(SOON, async move || {
             let letters = self.letters().await;
             let found = letters.iter().find(|it| it["state"] == "dead" && it["code"] == code).cloned();
@@ -242,74 +282,43 @@ impl Installation {
     }
 
     /// Of one number that a query gives.
-    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
+    pub async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(self.store.pool()).await.unwrap()
     }
 
     /// Of one text that a query gives.
-    pub(crate) async fn text(&self, sql: &'static str) -> String {
+    pub async fn text(&self, sql: &'static str) -> String {
         sqlx::query_scalar(sql).fetch_one(self.store.pool()).await.unwrap()
     }
 
     /// An order's row in the router's book.
-    pub(crate) async fn life(&self, order: u64) -> Option<Life> {
+    pub async fn life(&self, order: u64) -> Option<Life> {
         let sql = "select stage, display_number, erp_id, erp_number, erp_confirmed from router.life where aggregate = $1";
         sqlx::query_as(sql).bind(key(order)).fetch_optional(self.store.pool()).await.unwrap()
     }
 }
 
-/// A service that runs by itself.
-pub(crate) struct Process {
-    service: Service,
-    admin: String,
-}
-
-impl Process {
-    /// Waits until it says so.
-    pub(crate) async fn ready(&mut self) {
-        let ready = eventually(SOON, async || {
-            assert!(self.service.is_running(), "it has ended instead");
-            let answer = get(&self.admin, "/ready").await.map_err(|it| it.to_string())?;
-            if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(answer) }
-        });
-        ready.await;
-    }
-
-    /// SIGKILL, and the same again.
-    pub(crate) fn kill_and_restart(&mut self) {
-        self.service.kill();
-        self.service.restart();
-    }
-
-    /// SIGTERM: it gives back what it has and ends well.
-    pub(crate) async fn leave(mut self) {
-        let ended = self.service.terminate(SOON).await;
-        assert_eq!(ended.code(), Some(0), "{}", self.service.log());
-    }
-}
-
 /// What the router knows of an order.
 #[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
-pub(crate) struct Life {
-    pub(crate) stage: String,
-    pub(crate) display_number: String,
-    pub(crate) erp_id: Option<String>,
-    pub(crate) erp_number: Option<String>,
-    pub(crate) erp_confirmed: bool,
+pub struct Life {
+    pub stage: String,
+    pub display_number: String,
+    pub erp_id: Option<String>,
+    pub erp_number: Option<String>,
+    pub erp_confirmed: bool,
 }
 
 /// The aggregate key of an order of the shop.
-pub(crate) fn key(order: u64) -> String {
+pub fn key(order: u64) -> String {
     format!("{SHOP}/order/{order}")
 }
 
 /// What a command printed.
 #[derive(Debug)]
-#[expect(dead_code, reason = "what went to standard error is shown by a test that fails")]
-pub(crate) struct Said {
-    pub(crate) code: i32,
-    pub(crate) out: String,
-    pub(crate) err: String,
+pub struct Said {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
 }
 
 impl Said {
@@ -320,14 +329,14 @@ impl Said {
 
     /// What `--json` printed, of a command that ended well.
     #[track_caller]
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         assert_eq!(self.code, 0, "{self:?}");
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
 /// A shop and an ERP that know the same items.
-pub(crate) fn doubles(setup: Setup) -> (ShopDouble, ErpDouble) {
+pub fn doubles(setup: Setup) -> (ShopDouble, ErpDouble) {
     let skus = setup.erp.items.iter().map(|it| it.sku.clone()).collect();
     let payloads = PayloadSettings { skus, ..PayloadSettings::default() };
     let shop = ShopSettings { webhooks: setup.webhooks, stock: 1_000, payloads, ..ShopSettings::default() };
@@ -335,11 +344,11 @@ pub(crate) fn doubles(setup: Setup) -> (ShopDouble, ErpDouble) {
 }
 
 /// Writes the settings files, as `make up` does it.
-pub(crate) async fn configure(dir: &Path, brokers: &str, database: &str, shop: &ShopDouble, erp: &str, ids: &Value) {
+pub async fn configure(dir: &Path, brokers: &str, database: &str, shop: &ShopDouble, shop_url: &str, erp: &str, ids: &Value) {
     let settings = shop.settings();
     let access = json!({
         "domain": settings.shop_domain,
-        "url": shop.base_url(),
+        "url": shop_url,
         "access_token": settings.access_token.expose_secret(),
         "webhook_secret": settings.secret.expose_secret(),
         "location": shop.location_id().to_string(),
@@ -353,14 +362,6 @@ pub(crate) async fn configure(dir: &Path, brokers: &str, database: &str, shop: &
     command.args(["--brokers", brokers, "--database", database, "--erp-url", erp, "--base-port", "1024"]);
     let said = Said::from(&command.output().await.unwrap());
     assert_eq!(said.code, 0, "{said:?}");
-}
-
-async fn get(address: &str, path: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    Ok(answer)
 }
 
 const SETTLED: Duration = Duration::from_secs(240);

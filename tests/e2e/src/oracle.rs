@@ -10,10 +10,15 @@ use testkit::eventually;
 
 use super::{Installation, SOON};
 
-/// Every order of the shop is one sale of the ERP, of the amount and in the state that it has in the shop; one that was
-/// cancelled may have ended before it got there.
 #[track_caller]
-pub(crate) fn assert_once(installation: &Installation) {
+pub fn assert_once(installation: &Installation) {
+    let wrong = not_once(installation);
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Every order of the shop is one sale of the ERP, of the amount and in the state that it has in the shop; one that was
+/// cancelled may have ended before it got there. Returns those that are not.
+pub fn not_once(installation: &Installation) -> Vec<String> {
     let mut wrong = Vec::new();
     for order in installation.shop.orders() {
         let sales = installation.erp.sales_of(&order.id.to_string());
@@ -27,8 +32,8 @@ pub(crate) fn assert_once(installation: &Installation) {
             wrong.push(format!("{} {} of {}, {:?}: {sales:?}", order.id, order.name, amount(&order), order.financial_status()));
         }
     }
-    let repeated = installation.erp.effects().repeated("sale.sale.create");
-    assert!(wrong.is_empty() && repeated.is_empty(), "created again: {repeated:?}\n{}", wrong.join("\n"));
+    wrong.extend(installation.erp.effects().repeated("sale.sale.create").into_iter().map(|it| format!("created again: {it:?}")));
+    wrong
 }
 
 /// What the sale has to come to. Refunds are sales of their own.
@@ -44,9 +49,15 @@ fn is_paid(order: &ShopOrder) -> bool {
     }
 }
 
-/// What was done to each sale was done in an order that makes sense: created first, confirmed once, nothing rewritten afterwards.
 #[track_caller]
-pub(crate) fn assert_in_order(installation: &Installation) {
+pub fn assert_in_order(installation: &Installation) {
+    let wrong = out_of_order(installation);
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// What was done to each sale was done in an order that makes sense: created first, confirmed once, nothing rewritten afterwards.
+/// Returns those of which this is not true.
+pub fn out_of_order(installation: &Installation) -> Vec<String> {
     let effects = installation.erp.effects();
     let mut wrong = Vec::new();
     for order in installation.shop.orders() {
@@ -63,20 +74,24 @@ pub(crate) fn assert_in_order(installation: &Installation) {
             wrong.push(format!("{id}: {done:?}"));
         }
     }
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    wrong
 }
 
-/// Waits until the shop shows of every item what the doubles' logs give by the formula: on hand − reserved − web orders that the
-/// ERP has not confirmed.
+/// Waits until it does.
 #[track_caller]
-pub(crate) fn stock_agrees(installation: &Installation) -> impl Future<Output = ()> {
+pub fn stock_agrees(installation: &Installation) -> impl Future<Output = ()> {
     eventually(SOON, async || {
-        let expected = available(installation);
-        let shown = |sku: &String| installation.shop.available(sku).map(Decimal::from);
-        let wrong: Vec<_> =
-            expected.iter().filter(|(sku, free)| shown(sku) != Some(**free)).map(|(sku, free)| (sku, free, shown(sku))).collect();
-        if wrong.is_empty() { Ok(()) } else { Err(format!("SKU, by the logs, in the shop: {wrong:?}")) }
+        let wrong = stock_differs(installation);
+        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     })
+}
+
+/// The shop shows of every item what the doubles' logs give by the formula: on hand − reserved − web orders that the ERP has not
+/// confirmed. Returns the items of which it does not.
+pub fn stock_differs(installation: &Installation) -> Vec<String> {
+    let shown = |sku: &str| installation.shop.available(sku).map(Decimal::from);
+    let expected = available(installation).into_iter().filter(|(sku, free)| shown(sku) != Some(*free));
+    expected.map(|(sku, free)| format!("{sku}: {free} by the logs, {:?} in the shop", shown(&sku))).collect()
 }
 
 fn available(installation: &Installation) -> BTreeMap<String, Decimal> {

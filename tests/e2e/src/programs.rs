@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 const PACKAGES: [&str; 6] = ["cli", "dead-letter-replayer", "erp-adapter", "inventory-sync", "order-router", "storefront-ingest"];
 
 /// The program's path. It is there and up to date.
-pub(super) async fn program(name: &str) -> PathBuf {
+pub(crate) async fn program(name: &str) -> PathBuf {
     static BUILT: OnceCell<()> = OnceCell::const_new();
     BUILT.get_or_init(async || tokio::task::spawn_blocking(build).await.expect("cargo is waited for in peace")).await;
     testkit::binary(name)
@@ -40,10 +40,8 @@ fn build() {
     assert!(built.success(), "the programs could not be built; see above");
 }
 
-/// Of the running test, from where cargo puts it: `target/<profile>/deps`. `None`: the default.
+/// Of the running program. `None`: the default.
 fn profile() -> Option<String> {
-    let test = std::env::current_exe().expect("a running program has a path");
-    let folder = test.ancestors().nth(2).and_then(|it| it.file_name()).expect("cargo puts tests into target/<profile>/deps");
-    let folder = folder.to_string_lossy().into_owned();
+    let folder = testkit::programs().file_name().expect("it is below target").to_string_lossy().into_owned();
     (folder != "debug").then_some(folder)
 }

@@ -2,11 +2,10 @@
 //!
 //! Each service is a process of its own, with the settings files that `tradewind local-config` writes; the platforms are
 //! doubles in the test's process, whose logs are the oracles. Each service logs in to the database under its own role. A test
-//! is alone in the servers by its topic prefix and its database. See `harness/programs.rs` for where the programs come from.
+//! is alone in the servers by its topic prefix and its database. See `e2e::Installation` for where the programs come from.
 
 mod e2e {
     mod burst;
-    mod harness;
 
     mod account;
     mod kills;

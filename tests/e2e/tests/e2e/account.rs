@@ -4,7 +4,7 @@ use sandbox::payloads::PaymentWish;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
-use super::harness::{Installation, Setup, mugs};
+use e2e::{Installation, Setup, mugs};
 
 /// The exit code, and which checks hold.
 async fn checks(it: &Installation) -> (i32, Vec<bool>) {

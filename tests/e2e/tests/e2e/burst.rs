@@ -5,7 +5,7 @@ use rand::{Rng as _, SeedableRng as _};
 use sandbox::payloads::{EditWish, PaymentWish};
 use sandbox::shopify::{Delivery, Release};
 
-use super::harness::{Installation, Setup, assert_in_order, assert_once, order, stock_agrees};
+use e2e::{Installation, Setup, assert_in_order, assert_once, order, stock_agrees};
 
 const ORDERS: u32 = 200;
 

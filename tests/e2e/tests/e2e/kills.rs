@@ -8,7 +8,7 @@ use rand::{Rng as _, SeedableRng as _};
 use sandbox::payloads::PaymentWish;
 use sandbox::shopify::WebhookSettings;
 
-use super::harness::{Installation, Program, Setup, assert_in_order, assert_once, order, stock_agrees};
+use e2e::{Installation, Program, Setup, assert_in_order, assert_once, order, stock_agrees};
 
 /// An order, and sometimes what follows soon after; sometimes told twice.
 fn happen(it: &Installation, draw: &mut StdRng) {

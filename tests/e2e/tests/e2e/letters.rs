@@ -5,7 +5,7 @@ use sandbox::payloads::PaymentWish;
 use sandbox::shopify::RawDelivery;
 use testkit::{eventually, eventually_eq};
 
-use super::harness::{Installation, SOON, Setup, assert_in_order, assert_once, key, mugs, order, stock_agrees};
+use e2e::{Installation, SOON, Setup, assert_in_order, assert_once, key, mugs, order, stock_agrees};
 
 /// The shop sells it, and nobody told the ERP.
 const NEW: &str = "CAP-NEW";

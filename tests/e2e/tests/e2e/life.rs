@@ -3,7 +3,7 @@
 use sandbox::payloads::{DiscountWish, PaymentWish};
 use testkit::eventually;
 
-use super::harness::{Installation, SOON, Setup, assert_once, key, mugs, stock_agrees};
+use e2e::{Installation, SOON, Setup, assert_once, key, mugs, stock_agrees};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_becomes_a_sale_whose_number_comes_back() {

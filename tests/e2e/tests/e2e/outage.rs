@@ -9,7 +9,7 @@ use sandbox::faults::{Fault, Rule};
 use sandbox::payloads::PaymentWish;
 use testkit::eventually;
 
-use super::harness::{Installation, SOON, Setup, assert_in_order, assert_once, mugs, stock_agrees};
+use e2e::{Installation, SOON, Setup, assert_in_order, assert_once, mugs, stock_agrees};
 
 const AWAY: Duration = Duration::from_secs(8);
 /// It is looked for every 150 ms; a machine that is busy takes its time.

@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 use store::account::Account;
 use testkit::eventually_eq;
 
-use super::harness::{ERP, Installation, Program, SOON, Setup, assert_in_order, assert_once, mugs, stock_agrees};
+use e2e::{ERP, Installation, Program, SOON, Setup, assert_in_order, assert_once, mugs, stock_agrees};
 
 /// What tells the age of a row.
 const AGES: [(&str, &str); 5] = [

@@ -5,7 +5,7 @@ use sandbox::payloads::{PaymentWish, RefundWish, ShopRefund};
 use sandbox::shopify::{Release, WebhookSettings};
 use testkit::{eventually, eventually_eq};
 
-use super::harness::{Installation, SOON, Setup, assert_once, mugs, stock_agrees};
+use e2e::{Installation, SOON, Setup, assert_once, mugs, stock_agrees};
 
 /// The states of an order's sales: one, unless something is wrong.
 fn states(it: &Installation, web_id: &str) -> Vec<&'static str> {

@@ -17,7 +17,7 @@ use testkit::eventually;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::harness::{ERP, SHOP, SOON, Setup, configure, doubles, mugs};
+use e2e::{ERP, SHOP, SOON, Setup, configure, doubles, mugs};
 
 /// Services as tasks of this process, which keeps what they trace.
 struct Tasks {
@@ -67,7 +67,7 @@ async fn a_webhook_and_the_request_to_the_erp_are_one_trace_even_when_only_error
     let broker = Embedded::start(topics::table([&target]).into_iter().map(|it| (it.name, it.partitions)).collect()).unwrap();
     let (shop, erp) = doubles(Setup::default());
     let (dir, database) = (tempfile::tempdir().unwrap(), testkit::database().await);
-    configure(dir.path(), &broker.brokers, &database, &shop, &erp.url(), &erp.ids()).await;
+    configure(dir.path(), &broker.brokers, &database, &shop, &shop.base_url(), &erp.url(), &erp.ids()).await;
 
     let mut tasks = Tasks { lives: Vec::new(), stop: CancellationToken::new(), running: JoinSet::new() };
     let platforms = || Platforms::default().with_storefront(connector_shopify::Shopify).with_erp(connector_tryton::Tryton);

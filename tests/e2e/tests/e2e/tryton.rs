@@ -5,7 +5,7 @@ use std::time::Duration;
 use sandbox::payloads::PaymentWish;
 use testkit::eventually;
 
-use super::harness::{Installation, Setup, mugs};
+use e2e::{Installation, Setup, mugs};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_paid_order_gets_its_number_from_a_real_tryton() {

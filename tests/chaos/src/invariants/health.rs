@@ -1,0 +1,39 @@
+//! What processes use, write and say of themselves.
+
+use super::{Evidence, Finding, finding};
+
+pub(super) async fn resources_return(of: &Evidence<'_>) -> Finding {
+    let mut wrong = Vec::new();
+    for (name, before, after) in &of.resources {
+        let grown = |what: &str, before: u64, after: u64, slack: u64| {
+            (after > before + before / 10 + slack).then(|| format!("{name}: {after} {what}, {before} at the beginning"))
+        };
+        wrong.extend(grown("threads", before.threads, after.threads, 4));
+        wrong.extend(grown("open files", before.files, after.files, 16));
+        wrong.extend(grown("MB resident", before.megabytes, after.megabytes, 64));
+    }
+    let open = "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'";
+    let open = of.it.count(open).await;
+    if open > 0 {
+        wrong.push(format!("{open} sessions are idle in a transaction"));
+    }
+    let largest = of.resources.iter().map(|(_, _, after)| after.megabytes).max().unwrap_or_default();
+    finding(format!("{largest} MB the largest"), wrong)
+}
+
+/// Every address that the shop's payloads draw is of this domain; the others are the doubles' secrets.
+const NEVER: [&str; 5] = ["panicked at", "@example.com", "sandbox-signing-secret", "sandbox-access-token", "adapter-of-the-sandbox"];
+
+pub(super) fn logs_are_clean(of: &Evidence<'_>) -> Finding {
+    let mut wrong = Vec::new();
+    for (name, log) in &of.logs {
+        let lines = log.lines().filter(|line| NEVER.iter().any(|it| line.contains(it)));
+        wrong.extend(lines.take(3).map(|line| format!("{name}: {line}")));
+    }
+    let lines: usize = of.logs.iter().map(|(_, log)| log.lines().count()).sum();
+    finding(format!("{lines} lines"), wrong)
+}
+
+pub(super) fn health_is_told(of: &Evidence<'_>) -> Finding {
+    finding("", of.health.clone())
+}

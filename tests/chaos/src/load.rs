@@ -1,0 +1,145 @@
+//! What happens in the shop and in the ERP while everything breaks: drawn from the seed, at the load's own pace.
+
+use std::time::Duration;
+
+use e2e::{Installation, key, order};
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+use sandbox::payloads::{DiscountWish, EditWish, PaymentWish};
+use sandbox::shopify::{Happened, RawDelivery};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+/// The shop sells it, and the ERP does not know it until [`repair`].
+const UNKNOWN_SKU: &str = "CAP-NEW";
+
+/// What was done, beyond what the doubles' logs tell.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    pub(crate) orders: u64,
+    pub(crate) repeats: u64,
+    /// Signed bodies that are no orders.
+    pub(crate) poison: u64,
+    /// Deliveries signed with a secret that is not the shop's.
+    pub(crate) forgeries: u64,
+    /// Aggregates of orders that cannot be booked before the repair.
+    pub(crate) unbookable: Vec<String>,
+}
+
+pub(crate) struct Load {
+    draw: StdRng,
+    /// Neither paid nor cancelled yet.
+    open: Vec<u64>,
+    /// SKUs that the ERP has.
+    known: Vec<String>,
+    done: Done,
+}
+
+impl Load {
+    pub(crate) fn new(seed: u64, it: &Installation) -> Self {
+        let known = it.erp.settings().items.iter().map(|it| it.sku.clone()).collect();
+        Self { draw: StdRng::seed_from_u64(seed), open: Vec::new(), known, done: Done::default() }
+    }
+
+    /// So many times a second, until it is told to stop.
+    pub(crate) async fn run(mut self, it: &Installation, per_second: f64, stop: CancellationToken) -> Done {
+        it.shop.add_article(UNKNOWN_SKU, Some(1_000));
+        let mut pace = interval(Duration::from_secs_f64(1.0 / per_second));
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(pace.tick()).await.is_some() {
+            self.happen(it);
+        }
+        self.done
+    }
+
+    fn happen(&mut self, it: &Installation) {
+        let happened = match self.draw.random_range(0..100) {
+            0..45 => self.place(it),
+            45..58 => self.pay_an_open_order(it),
+            58..64 => self.with_an_open_order(|id| it.shop.annotate(id, "please wrap it")),
+            64..70 => self.with_an_open_order(|id| it.shop.edit(id, &EditWish { add: vec![("POSTER".to_owned(), 1)], remove: Vec::new() })),
+            70..74 => self.cancel_an_open_order(it),
+            74..80 => Some(it.shop.create_customer()),
+            80..92 => return self.count_stock(it),
+            92..95 => return self.send_poison(it),
+            95..97 => return self.send_forgery(it),
+            _ => return self.place_unbookable(it),
+        };
+        if let Some(happened) = happened.filter(|_| self.draw.random_bool(0.1)) {
+            it.shop.send_again(&happened.deliveries);
+            self.done.repeats += happened.deliveries.len() as u64;
+        }
+    }
+
+    fn place(&mut self, it: &Installation) -> Option<Happened> {
+        let pays_later = self.draw.random_bool(0.4);
+        // One that costs nothing counts as paid at once.
+        let mut wish = if pays_later { order().discounted_by([]).paid_by(PaymentWish::Pending) } else { order() };
+        for _ in 0..self.draw.random_range(1..4) {
+            wish = wish.with(self.known.choose(&mut self.draw)?, self.draw.random_range(1..3));
+        }
+        let placed = it.shop.place_order(&wish).ok()?;
+        self.done.orders += 1;
+        if pays_later {
+            self.open.push(placed.id);
+        }
+        Some(placed)
+    }
+
+    /// From then on its lines stay as they are: an ERP refuses to change what it has sold.
+    fn pay_an_open_order(&mut self, it: &Installation) -> Option<Happened> {
+        let id = self.close()?;
+        it.shop.pay(id).ok()
+    }
+
+    fn cancel_an_open_order(&mut self, it: &Installation) -> Option<Happened> {
+        let id = self.close()?;
+        it.shop.cancel(id, "customer", self.draw.random_bool(0.5)).ok()
+    }
+
+    /// One that is open and will be no more.
+    fn close(&mut self) -> Option<u64> {
+        let chosen = self.draw.random_range(0..self.open.len().max(1));
+        (chosen < self.open.len()).then(|| self.open.swap_remove(chosen))
+    }
+
+    /// What the shop refuses has not happened.
+    fn with_an_open_order<E>(&mut self, act: impl FnOnce(u64) -> Result<Happened, E>) -> Option<Happened> {
+        let id = *self.open.choose(&mut self.draw)?;
+        act(id).ok()
+    }
+
+    /// Somebody counts what lies in the ERP's store.
+    fn count_stock(&mut self, it: &Installation) {
+        if let Some(sku) = self.known.choose(&mut self.draw) {
+            let on_hand = self.draw.random_range(3_000..4_000_i64);
+            it.erp.set_stock(sku, on_hand).unwrap_or_else(|error| panic!("the sandbox ERP knows {sku}: {error}"));
+        }
+    }
+
+    fn send_poison(&mut self, it: &Installation) {
+        let bodies: [&[u8]; 4] = [b"{\"hello\": \"this is no order\"}", b"not even JSON", b"{\"id\": 1e999}", b"\xff\xfe"];
+        let body = *bodies.choose(&mut self.draw).expect("there are four");
+        self.done.poison += it.shop.send_raw(RawDelivery::new("orders/create", body)).len() as u64;
+    }
+
+    fn send_forgery(&mut self, it: &Installation) {
+        let forged = RawDelivery::new("orders/create", &b"{}"[..]).signed_with("somebody-else's-secret");
+        self.done.forgeries += it.shop.send_raw(forged).len() as u64;
+    }
+
+    fn place_unbookable(&mut self, it: &Installation) {
+        let wish = order().with(UNKNOWN_SKU, 1).discounted_by(Vec::<DiscountWish>::new()).paid_by(PaymentWish::Paid);
+        if let Ok(placed) = it.shop.place_order(&wish) {
+            self.done.orders += 1;
+            self.done.unbookable.push(key(placed.id));
+        }
+    }
+}
+
+/// What the operators do once all is well again: the ERP gets the item that it lacked.
+pub(crate) fn repair(it: &Installation) -> anyhow::Result<()> {
+    it.erp.add_item(&sandbox::erp::Item::new(UNKNOWN_SKU, "Cap", 1_000))?;
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! The table at the end.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::invariants::Invariant;
+
+pub(crate) struct Report {
+    pub(crate) seed: u64,
+    pub(crate) took: Duration,
+    /// By kind.
+    pub(crate) faults: BTreeMap<String, usize>,
+    pub(crate) sent: usize,
+    pub(crate) acked: usize,
+    pub(crate) orders: u64,
+    pub(crate) applied: usize,
+    pub(crate) requests: usize,
+    /// From the end of a fault to the next effect in the ERP.
+    pub(crate) slowest_heal: Duration,
+    pub(crate) settled_in: Duration,
+    pub(crate) invariants: Vec<Invariant>,
+    /// Where the logs are, if they were kept.
+    pub(crate) kept: Option<String>,
+}
+
+impl Report {
+    pub(crate) fn holds(&self) -> bool {
+        self.invariants.iter().all(|it| it.finding.is_ok())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "| invariant | holds | of |\n|---|---|---|")?;
+        for it in &self.invariants {
+            let (holds, of) = match &it.finding {
+                Ok(shown) => ("yes", shown.clone()),
+                Err(wrong) => ("**no**", format!("{} found", wrong.len())),
+            };
+            writeln!(f, "| {} {} | {holds} | {of} |", it.id, it.says)?;
+        }
+        writeln!(f)?;
+        for it in &self.invariants {
+            for wrong in it.finding.as_ref().err().into_iter().flatten().take(SHOWN) {
+                writeln!(f, "{}: {wrong}", it.id)?;
+            }
+        }
+        let faults: usize = self.faults.values().sum();
+        let kinds: Vec<String> = self.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        writeln!(f, "\nfaults: {faults} ({})", kinds.join(", "))?;
+        writeln!(
+            f,
+            "deliveries: {} sent, {} acked; {} orders; ERP: {} writes asked, {} applied",
+            self.sent, self.acked, self.orders, self.requests, self.applied
+        )?;
+        writeln!(
+            f,
+            "slowest first effect after a fault {:.1} s; all settled {:.1} s after the last one; seed {}, {:.0} s in all",
+            self.slowest_heal.as_secs_f64(),
+            self.settled_in.as_secs_f64(),
+            self.seed,
+            self.took.as_secs_f64()
+        )?;
+        if let Some(kept) = &self.kept {
+            writeln!(f, "logs are kept in {kept}")?;
+        }
+        write!(f, "{}", if self.holds() { "everything holds" } else { "NOT everything holds" })
+    }
+}
+
+/// Of each invariant: the first ones tell the rest.
+const SHOWN: usize = 10;

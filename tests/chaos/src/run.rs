@@ -1,0 +1,221 @@
+//! One run: start, break, mend, ask.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use e2e::{Installation, Program};
+use sandbox::effects::Kind;
+use serde_json::Value;
+use store::account::Account;
+use tokio::process::Command;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::inject::inject;
+use crate::invariants::{self, Evidence, Snapshot};
+use crate::load::{self, Done, Load};
+use crate::report::Report;
+use crate::resources::Resources;
+use crate::schedule::Planned;
+use crate::watch::{Seen, watch};
+use crate::world::{Breakable, Which, World};
+
+pub(crate) async fn run(seed: u64, rate: f64, planned: &[Planned]) -> anyhow::Result<Report> {
+    let begun = Instant::now();
+    let folder = tempfile::Builder::new().prefix("tradewind-chaos-").tempdir()?;
+    let mut world = World::start(seed, folder.path()).await?;
+    let before = resources(&mut world.parts);
+    let broken = break_it(&mut world, seed, rate, planned).await?;
+
+    let mended = Instant::now();
+    let account = settle(&world.it).await?;
+    let settled_in = mended.elapsed();
+    let booked_too_early = too_early(&world.it, &broken.done);
+    let before_repair = Snapshot { account, booked_too_early };
+    load::repair(&world.it)?;
+    let account = give_up_or_replay(&world.it).await?;
+    stock_rests(&world.it).await;
+
+    let health = health(&mut world.parts).await;
+    let after = resources(&mut world.parts);
+    let resources = before.into_iter().zip(after).map(|((name, before), (_, after))| (name, before, after)).collect();
+    let logs = world.parts.processes().map(|(name, process)| (name, process.service().log())).collect();
+    let evidence = Evidence {
+        deliveries: Evidence::deliveries(&world.it),
+        erp: world.it.erp.effects(),
+        it: &world.it,
+        done: &broken.done,
+        seen: &broken.seen,
+        before_repair,
+        account,
+        logs,
+        resources,
+        health,
+    };
+    let invariants = invariants::check(&evidence).await;
+    let mut report = Report {
+        seed,
+        took: begun.elapsed(),
+        faults: planned.iter().fold(BTreeMap::new(), |mut kinds, it| {
+            *kinds.entry(it.fault.kind()).or_default() += 1;
+            kinds
+        }),
+        sent: evidence.deliveries.len(),
+        acked: evidence.deliveries.values().filter(|it| it.is_acked()).count(),
+        orders: broken.done.orders,
+        applied: evidence.erp.entries().iter().filter(|it| it.kind == Kind::Applied).count(),
+        requests: evidence.erp.entries().iter().filter(|it| it.kind == Kind::Received).count(),
+        slowest_heal: broken.slowest_heal,
+        settled_in,
+        invariants,
+        kept: None,
+    };
+    if !report.holds() {
+        let kept = keep(folder, &evidence.logs, &world.database).await?;
+        report.kept = Some(kept.display().to_string());
+    }
+    Ok(report)
+}
+
+struct Broken {
+    done: Done,
+    seen: Seen,
+    slowest_heal: Duration,
+}
+
+/// The load and the watch go on while one thing after the other breaks.
+async fn break_it(world: &mut World, seed: u64, rate: f64, planned: &[Planned]) -> anyhow::Result<Broken> {
+    let World { it, parts, .. } = world;
+    let stop = CancellationToken::new();
+    let breaking = async {
+        let slowest_heal = break_all(it, parts, planned).await;
+        stop.cancel();
+        slowest_heal
+    };
+    let (done, seen, slowest_heal) = tokio::join!(Load::new(seed, it).run(it, rate, stop.clone()), watch(it, stop.clone()), breaking);
+    Ok(Broken { done, seen, slowest_heal: slowest_heal? })
+}
+
+async fn break_all(it: &Installation, parts: &mut Breakable, planned: &[Planned]) -> anyhow::Result<Duration> {
+    let mut slowest_heal = Duration::ZERO;
+    for next in planned {
+        sleep(next.after).await;
+        eprintln!("{next}");
+        inject(it, parts, &next.fault, next.lasting).await.with_context(|| format!("{next}"))?;
+        slowest_heal = slowest_heal.max(first_effect(it).await);
+    }
+    Ok(slowest_heal)
+}
+
+/// How long until something happens in the ERP again.
+async fn first_effect(it: &Installation) -> Duration {
+    let (begun, last) = (Instant::now(), it.erp.log().last());
+    let happens = async {
+        while !it.erp.log().since(last).iter().any(|it| it.kind == Kind::Applied) {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    // The next fault is not kept waiting for long.
+    timeout(HEAL_MAX, happens).await.map_or(HEAL_MAX, |()| begun.elapsed())
+}
+
+/// Waits until nothing is in flight any more.
+async fn settle(it: &Installation) -> anyhow::Result<Account> {
+    let begun = Instant::now();
+    loop {
+        match it.has_settled(0).await {
+            Ok(account) => return Ok(account),
+            Err(why) if begun.elapsed() > SETTLE_MAX => anyhow::bail!("I13: not settled after {SETTLE_MAX:?}: {why}"),
+            Err(_) => sleep(Duration::from_millis(500)).await,
+        }
+    }
+}
+
+fn too_early(it: &Installation, done: &Done) -> Vec<String> {
+    let of_order = |key: &&String| key.rsplit('/').next().map(|id| !it.erp.sales_of(id).is_empty()) == Some(true);
+    done.unbookable.iter().filter(of_order).map(|key| format!("{key} is in the ERP, which did not know its item")).collect()
+}
+
+/// What is no order is discarded, everything else is tried again, until nothing is left. Returns when the world is at rest.
+async fn give_up_or_replay(it: &Installation) -> anyhow::Result<Account> {
+    for _ in 0..ROUNDS_MAX {
+        let letters = it.letters().await;
+        let dead: Vec<&Value> = letters.iter().filter(|it| it["state"] == "dead").collect();
+        if dead.is_empty() {
+            break;
+        }
+        for letter in dead {
+            give_up_or_replay_one(it, letter).await?;
+        }
+        settle(it).await?;
+    }
+    settle(it).await
+}
+
+async fn give_up_or_replay_one(it: &Installation, letter: &Value) -> anyhow::Result<()> {
+    let text = |field: &str| letter.get(field).and_then(Value::as_str).unwrap_or_default();
+    let done = if text("group") == "mapper" {
+        it.tradewind(&["--json", "dlq", "discard", text("id"), "--held", "release", "--reason", "not an order"]).await
+    } else {
+        it.tradewind(&["--json", "dlq", "replay", text("id"), "--reason", "all is well again"]).await
+    };
+    anyhow::ensure!(done.code == 0, "{letter}: {done:?}");
+    Ok(())
+}
+
+/// The last levels are pushed a moment after the last event.
+async fn stock_rests(it: &Installation) {
+    let begun = Instant::now();
+    while begun.elapsed() < STOCK_MAX && !e2e::stock_differs(it).is_empty() {
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// All are well at the end; and the door says so when neither Kafka nor PostgreSQL would keep what it takes.
+async fn health(parts: &mut Breakable) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (name, process) in parts.processes() {
+        for path in ["/live", "/ready"] {
+            match process.ask(path).await {
+                Ok(answer) if answer.starts_with("HTTP/1.1 200") => {}
+                other => wrong.push(format!("{name} {path}: {other:?}")),
+            }
+        }
+    }
+    parts.kafka.freeze();
+    parts.postgres.freeze();
+    let unready = async {
+        while parts.process(Program::Ingest, Which::First).ask("/ready").await.is_ok_and(|it| it.starts_with("HTTP/1.1 200")) {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    if timeout(Duration::from_secs(30), unready).await.is_err() {
+        wrong.push("storefront-ingest calls itself ready with neither Kafka nor PostgreSQL".to_owned());
+    }
+    parts.kafka.thaw();
+    parts.postgres.thaw();
+    wrong
+}
+
+fn resources(parts: &mut Breakable) -> Vec<(String, Resources)> {
+    parts.processes().map(|(name, process)| (name, Resources::of(process.service().id()))).collect()
+}
+
+/// For whoever looks for the cause.
+async fn keep(folder: tempfile::TempDir, logs: &[(String, String)], database: &str) -> anyhow::Result<PathBuf> {
+    let path = folder.keep();
+    for (name, log) in logs {
+        std::fs::write(path.join(format!("{name}.log")), log)?;
+    }
+    let dumped = Command::new("pg_dump").arg("--file").arg(path.join("database.sql")).arg(database).status().await?;
+    anyhow::ensure!(dumped.success(), "pg_dump ended with {dumped}");
+    Ok(path)
+}
+
+/// A list has at most a hundred letters, and what is held behind one may fail by itself.
+const ROUNDS_MAX: usize = 8;
+const HEAL_MAX: Duration = Duration::from_secs(10);
+const SETTLE_MAX: Duration = Duration::from_secs(150);
+const STOCK_MAX: Duration = Duration::from_secs(60);

@@ -1,0 +1,211 @@
+//! What breaks, and when: a pure function of the seed.
+
+use std::fmt;
+use std::time::Duration;
+
+use e2e::Program;
+use rand::rngs::StdRng;
+use rand::seq::{IndexedRandom as _, SliceRandom as _};
+use rand::{Rng as _, SeedableRng as _};
+
+use crate::proxy::Toxic;
+use crate::world::{Edge, Which};
+
+/// One thing that goes wrong, for as long as the schedule says.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Fault {
+    KafkaKilled,
+    KafkaFrozen,
+    PostgresKilled,
+    PostgresFrozen,
+    /// Every session of ours is ended, in the middle of whatever it does.
+    SessionsEnded,
+    /// Somebody locks a table that everybody writes to.
+    TableLocked,
+    /// The way between two parties.
+    Way(Edge, Toxic),
+    /// SIGKILL; started again at once.
+    Killed(Program, Which),
+    /// SIGTERM; started again when it has ended.
+    Ended(Program, Which),
+    /// SIGSTOP.
+    Frozen(Program, Which),
+    /// How the ERP answers a share of its requests.
+    Erp(Answer),
+    /// What the shop's API does.
+    ShopThrottles,
+    ShopFails,
+}
+
+/// What becomes of a request to the ERP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Fails,
+    Away,
+    /// 503 with a date to come back.
+    AwayUntil,
+    TooMany,
+    Unauthorized,
+    /// Carried out first, then silent until the caller's patience ends.
+    AppliedSilence,
+    AppliedReset,
+    AppliedFails,
+    LoginPage,
+    HalfBody,
+    CutOff,
+    InvalidUtf8,
+    Drip,
+    Endless,
+    Redirect,
+    /// The port is closed and opened again, several times.
+    Flaps,
+}
+
+impl Fault {
+    /// For counting: without its details.
+    pub(crate) fn kind(&self) -> String {
+        match self {
+            Self::Way(edge, toxic) => format!("{edge:?} {}", format!("{toxic:?}").split('(').next().unwrap_or_default()).to_lowercase(),
+            Self::Killed(program, _) => format!("{} killed", program.name()),
+            Self::Ended(program, _) => format!("{} ended", program.name()),
+            Self::Frozen(program, _) => format!("{} frozen", program.name()),
+            Self::Erp(answer) => format!("erp {answer:?}").to_lowercase(),
+            other => format!("{other:?}").to_lowercase(),
+        }
+    }
+}
+
+/// A fault with its time.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Planned {
+    /// After the fault before it was over.
+    pub(crate) after: Duration,
+    pub(crate) lasting: Duration,
+    pub(crate) fault: Fault,
+}
+
+impl fmt::Display for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} s later, for {:.1} s: {:?}", self.after.as_secs_f64(), self.lasting.as_secs_f64(), self.fault)
+    }
+}
+
+/// Faults until their time is used up. The first ones are one of each part, so that every run breaks every part at least once.
+pub(crate) fn schedule(seed: u64, time: Duration) -> Vec<Planned> {
+    let mut draw = StdRng::seed_from_u64(seed);
+    let mut planned = Vec::new();
+    let mut used = Duration::ZERO;
+    while used < time {
+        for part in a_round(&mut draw) {
+            let next = plan(&mut draw, part);
+            used += next.after + next.lasting;
+            if used > time {
+                return planned;
+            }
+            planned.push(next);
+        }
+    }
+    planned
+}
+
+/// What a round breaks.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Kafka,
+    Postgres,
+    Database,
+    Way,
+    Service(Program),
+    Erp,
+    Shop,
+}
+
+fn a_round(draw: &mut StdRng) -> Vec<Part> {
+    let mut round = vec![Part::Kafka, Part::Postgres, Part::Database, Part::Shop, Part::Erp, Part::Erp, Part::Erp, Part::Way, Part::Way];
+    round.extend(Program::ALL.map(Part::Service));
+    round.shuffle(draw);
+    round
+}
+
+fn plan(draw: &mut StdRng, part: Part) -> Planned {
+    let (fault, longest) = match part {
+        Part::Kafka => (if draw.random_bool(0.6) { Fault::KafkaKilled } else { Fault::KafkaFrozen }, 10.0),
+        Part::Postgres => (if draw.random_bool(0.6) { Fault::PostgresKilled } else { Fault::PostgresFrozen }, 8.0),
+        Part::Database => (if draw.random_bool(0.5) { Fault::SessionsEnded } else { Fault::TableLocked }, 4.0),
+        Part::Shop => (if draw.random_bool(0.5) { Fault::ShopThrottles } else { Fault::ShopFails }, 3.0),
+        Part::Erp => (Fault::Erp(*ANSWERS.choose(draw).expect("there are some")), 6.0),
+        Part::Way => (Fault::Way(*Edge::ALL.choose(draw).expect("there are five"), toxic(draw)), 5.0),
+        Part::Service(program) => {
+            let which = if draw.random_bool(0.5) { Which::First } else { Which::Second };
+            match draw.random_range(0..10) {
+                0..6 => (Fault::Killed(program, which), 0.5),
+                6..8 => (Fault::Ended(program, which), 0.5),
+                // Past the session's time, so that its partitions go to the other one, and short of the lease.
+                _ => (Fault::Frozen(program, which), 9.0),
+            }
+        }
+    };
+    // Log-uniform, as the times are at which things break: the shortest find other mistakes than the longest.
+    let lasting = (0.2_f64.ln() + draw.random_range(0.0..1.0) * (f64::ln(longest) - 0.2_f64.ln())).exp();
+    Planned { after: Duration::from_secs_f64(draw.random_range(0.3..4.0)), lasting: Duration::from_secs_f64(lasting), fault }
+}
+
+fn toxic(draw: &mut StdRng) -> Toxic {
+    match draw.random_range(0..8) {
+        0 => Toxic::Latency(Duration::from_millis(draw.random_range(20..400))),
+        1 => Toxic::Down,
+        2 => Toxic::Blackhole,
+        3 => Toxic::HalfOpen,
+        4 => Toxic::ResetAfter(draw.random_range(0..4_000)),
+        5 => Toxic::EndAfter(draw.random_range(0..4_000)),
+        6 => Toxic::Slices(draw.random_range(1..40)),
+        _ => Toxic::Bandwidth(draw.random_range(2_000..40_000)),
+    }
+}
+
+const ANSWERS: [Answer; 16] = [
+    Answer::Fails,
+    Answer::Away,
+    Answer::AwayUntil,
+    Answer::TooMany,
+    Answer::Unauthorized,
+    Answer::AppliedSilence,
+    Answer::AppliedReset,
+    Answer::AppliedFails,
+    Answer::LoginPage,
+    Answer::HalfBody,
+    Answer::CutOff,
+    Answer::InvalidUtf8,
+    Answer::Drip,
+    Answer::Endless,
+    Answer::Redirect,
+    Answer::Flaps,
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const MINUTES: Duration = Duration::from_secs(150);
+
+    #[test]
+    fn the_same_seed_breaks_the_same_things_at_the_same_times() {
+        assert_eq!(schedule(7, MINUTES), schedule(7, MINUTES));
+        assert_ne!(schedule(7, MINUTES), schedule(8, MINUTES));
+    }
+
+    #[test]
+    fn it_keeps_to_its_time_and_breaks_every_part() {
+        for seed in 0..50 {
+            let planned = schedule(seed, MINUTES);
+            assert!(planned.iter().map(|it| it.after + it.lasting).sum::<Duration>() <= MINUTES);
+            let kinds: BTreeSet<String> = planned.iter().map(|it| it.fault.kind().split(' ').next().unwrap().to_owned()).collect();
+            for part in ["storefront-ingest", "order-router", "erp-adapter", "inventory-sync", "erp"] {
+                assert!(kinds.contains(part), "seed {seed} spares {part}: {kinds:?}");
+            }
+            assert!(kinds.iter().any(|it| it.starts_with("kafka")) && kinds.iter().any(|it| it.starts_with("postgres")), "{kinds:?}");
+        }
+    }
+}
