@@ -68,6 +68,8 @@ struct Lot {
     out: usize,
     /// About to be revoked: nothing more of it is handed out.
     frozen: bool,
+    /// Stands still: what of it runs is picked one by one.
+    still: bool,
     ready: VecDeque<QueueKey>,
 }
 
@@ -130,6 +132,27 @@ impl Dispatcher {
         }
     }
 
+    /// Hands nothing of this partition out by itself, until [`Dispatcher::go_on`].
+    pub fn stand_still(&mut self, partition: &Partition) {
+        if let Some(lot) = self.lots.get_mut(partition) {
+            lot.still = true;
+        }
+    }
+
+    pub fn go_on(&mut self, partition: &Partition) {
+        let Some(lot) = self.lots.get_mut(partition) else { return };
+        lot.still = false;
+        if !lot.ready.is_empty() && !self.turns.contains(partition) {
+            self.turns.push_back(partition.clone());
+        }
+    }
+
+    /// The next head of a partition that stands still, to try it.
+    pub fn take_one_of(&mut self, partition: &Partition) -> Option<Ticket> {
+        let queue_key = self.lots.get_mut(partition).filter(|it| !it.frozen)?.ready.pop_front()?;
+        Some(self.take_head(&queue_key))
+    }
+
     /// Records of these partitions that are taken and not settled.
     pub fn out_of(&self, partitions: &[Partition]) -> usize {
         partitions.iter().filter_map(|it| self.lots.get(it)).map(|lot| lot.out).sum()
@@ -186,17 +209,21 @@ impl Dispatcher {
         while taken.len() < max
             && let Some(queue_key) = self.next_ready()
         {
-            let queue = self.queues.get_mut(&queue_key).expect("a ready key has a queue");
-            let ticket = queue.waiting.pop_front().expect("a ready queue has a head");
-            queue.busy = true;
-            if ticket.record.origin == Origin::Topic
-                && let Some(lot) = self.lots.get_mut(&ticket.record.partition)
-            {
-                lot.out += 1;
-            }
-            taken.push(ticket);
+            taken.push(self.take_head(&queue_key));
         }
         taken
+    }
+
+    fn take_head(&mut self, queue_key: &QueueKey) -> Ticket {
+        let queue = self.queues.get_mut(queue_key).expect("a ready key has a queue");
+        let ticket = queue.waiting.pop_front().expect("a ready queue has a head");
+        queue.busy = true;
+        if ticket.record.origin == Origin::Topic
+            && let Some(lot) = self.lots.get_mut(&ticket.record.partition)
+        {
+            lot.out += 1;
+        }
+        ticket
     }
 
     /// The record is settled: in its target, superseded, or durably among the letters.
@@ -246,6 +273,10 @@ impl Dispatcher {
         self.lots.iter().filter(|(_, lot)| lot.full).map(|(partition, _)| partition)
     }
 
+    pub fn is_full(&self, partition: &Partition) -> bool {
+        self.lots.get(partition).is_some_and(|lot| lot.full)
+    }
+
     pub fn assigned(&self) -> impl Iterator<Item = &Partition> {
         self.lots.keys()
     }
@@ -261,7 +292,7 @@ impl Dispatcher {
     }
 
     pub fn has_ready(&self) -> bool {
-        !self.drained_ready.is_empty() || self.lots.values().any(|lot| !lot.frozen && !lot.ready.is_empty())
+        !self.drained_ready.is_empty() || self.lots.values().any(|lot| !lot.frozen && !lot.still && !lot.ready.is_empty())
     }
 
     fn enqueue(&mut self, ticket: Ticket) -> usize {
@@ -319,8 +350,8 @@ impl Dispatcher {
             return Some(queue_key);
         }
         while let Some(partition) = self.turns.pop_front() {
-            // One that is about to go has no more turns.
-            let Some(lot) = self.lots.get_mut(&partition).filter(|it| !it.frozen) else { continue };
+            // One that is about to go has no more turns, one that stands still has none for now.
+            let Some(lot) = self.lots.get_mut(&partition).filter(|it| !it.frozen && !it.still) else { continue };
             let queue_key = lot.ready.pop_front();
             if !lot.ready.is_empty() {
                 self.turns.push_back(partition);

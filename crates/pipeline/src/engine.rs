@@ -5,6 +5,7 @@
 //! records, or after 3 ms.
 
 mod act;
+mod brake;
 mod commit;
 mod hand;
 mod revoke;
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::breaker::{Breaker, BreakerSettings};
 use crate::circuit::CircuitSettings;
 use crate::dispatch::{Bounds, Dispatcher, Signal, Ticket};
 use crate::lanes::Lane;
@@ -51,6 +53,7 @@ pub struct EngineSettings {
     pub bounds: Bounds,
     pub retry: RetrySettings,
     pub circuit: CircuitSettings,
+    pub breaker: BreakerSettings,
 }
 
 impl EngineSettings {
@@ -67,6 +70,7 @@ impl EngineSettings {
             bounds: Bounds::default(),
             retry: RetrySettings::default(),
             circuit: CircuitSettings::default(),
+            breaker: BreakerSettings::default(),
         }
     }
 }
@@ -122,6 +126,8 @@ pub struct Engine<L: Ledger, A: Actor<L::Act, L::Report>> {
     settled: u64,
     /// Offsets that moved since they were last handed over.
     dirty: std::collections::HashMap<Partition, i64>,
+    /// Of assigned partitions that have settled something.
+    breakers: std::collections::HashMap<Partition, Breaker>,
     revoking: Option<Revoking>,
     held_back: bool,
     next_store: Instant,
@@ -155,6 +161,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             arrivals: 0,
             settled: 0,
             dirty: std::collections::HashMap::new(),
+            breakers: std::collections::HashMap::new(),
             revoking: None,
             held_back: false,
             stopping: None,
@@ -216,6 +223,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         }
         if self.stopping.is_none() {
             self.take_ready();
+            self.try_breakers(now);
             self.start_drain(now);
         }
         self.start_commits(now);
@@ -251,7 +259,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         let linger = self.pending_since.map(|since| since + self.settings.batch_linger).filter(|_| wants_commit);
         let lanes = self.lanes.iter().filter_map(|lane| lane.wakes_at(now.into_std())).map(Instant::from_std).min();
         let revoke = self.revoking.as_ref().map(|it| it.deadline);
-        [linger, lanes, revoke, self.timers.next(), self.stopping]
+        [linger, lanes, revoke, self.next_trial(), self.timers.next(), self.stopping]
             .into_iter()
             .flatten()
             .chain([self.next_store, self.next_drain.max(now + DRAIN_WAKE)])
@@ -267,12 +275,14 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
                 }
             }
             SourceEvent::Assigned(partitions) => {
+                self.forget_breakers(&partitions);
                 self.dispatcher.assign(partitions);
                 self.apply_pauses();
             }
             SourceEvent::Revoked { partitions, answer } => self.start_revoking(partitions, answer),
             SourceEvent::Lost(partitions) => {
                 self.withdraw(&partitions);
+                self.forget_breakers(&partitions);
                 self.dispatcher.revoke(&partitions);
                 self.dirty.retain(|partition, _| !partitions.contains(partition));
             }
@@ -327,6 +337,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         }
         if let Some(Signal::Resume(partition)) = settled.signal
             && !self.held_back
+            && !self.stands_still(&partition)
         {
             self.control.resume(&[partition]);
         }

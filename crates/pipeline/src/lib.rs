@@ -6,9 +6,10 @@
 //! delivery: the ledger knows how far the record had come.
 //!
 //! Pure parts, each a room of its own: [`window`] (offsets), [`dispatch`] (queues per key, bounds), [`circuit`], [`policy`]
-//! (what is done about a failure). [`engine`] is the shell: it owns them in one task and talks to the world through the
+//! (what is done about a failure), [`breaker`] (too many letters). [`engine`] is the shell: it owns them in one task and talks to the world through the
 //! traits of [`seam`].
 
+pub mod breaker;
 pub mod circuit;
 pub mod dispatch;
 pub mod engine;
@@ -20,6 +21,7 @@ pub mod record;
 pub mod seam;
 pub mod window;
 
+pub use breaker::BreakerSettings;
 pub use engine::{Engine, EngineSettings};
 pub use policy::Verdict;
 pub use record::{Origin, OutRecord, Partition, Position, Record};

@@ -3,6 +3,8 @@
 use opentelemetry::metrics::{Counter, Gauge, Histogram};
 use opentelemetry::{KeyValue, global};
 
+use crate::record::Partition;
+
 pub(crate) struct Metrics {
     group: KeyValue,
     /// Of each lane: these are used for every record.
@@ -14,6 +16,7 @@ pub(crate) struct Metrics {
     act_seconds: Histogram<f64>,
     in_hand: Gauge<u64>,
     circuit_open: Gauge<u64>,
+    breaker_open: Gauge<u64>,
 }
 
 impl Metrics {
@@ -42,6 +45,10 @@ impl Metrics {
                 .build(),
             in_hand: meter.u64_gauge("tradewind_in_hand_records").with_description("Records taken in and not settled").build(),
             circuit_open: meter.u64_gauge("tradewind_circuit_open").with_description("1 while a lane's other side is away").build(),
+            breaker_open: meter
+                .u64_gauge("tradewind_dead_letter_breaker_open")
+                .with_description("1 while a partition stands still because too many of its records would be letters")
+                .build(),
         }
     }
 
@@ -63,6 +70,12 @@ impl Metrics {
 
     pub(crate) fn acted(&self, lane: usize, seconds: f64) {
         self.act_seconds.record(seconds, &self.lanes[lane]);
+    }
+
+    pub(crate) fn breaker(&self, partition: &Partition, open: bool) {
+        let topic = KeyValue::new("topic", partition.topic.to_string());
+        let number = KeyValue::new("partition", i64::from(partition.number));
+        self.breaker_open.record(u64::from(open), &[self.group.clone(), topic, number]);
     }
 
     pub(crate) fn circuit(&self, lane: usize, open: bool) {

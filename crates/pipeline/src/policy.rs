@@ -40,6 +40,8 @@ pub enum Verdict {
     SlowDown(Duration),
     /// Give it up: a letter, and its key is parked.
     Letter,
+    /// It would be a letter, but its partition makes too many: it waits, and no offset passes it.
+    Withhold,
 }
 
 /// What is known of a record's failures.

@@ -73,6 +73,8 @@ pub type Batch<R> = Vec<Arc<Entry<R>>>;
 pub enum Next<A> {
     /// Settled for good: applied, superseded, discarded, or durably a letter.
     Done,
+    /// Settled as well: it was a letter already, or is held behind one now. No sign that things go well.
+    Lettered,
     Act(A),
     /// Not now; let it arrive again after this. No failure, nothing counted.
     Later(Duration),

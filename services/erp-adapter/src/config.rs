@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bus::BusSettings;
 use domain::TargetId;
+use pipeline::BreakerSettings;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use service_kit::{AdminSettings, ServiceSettings, TelemetrySettings, Validate};
@@ -21,6 +22,7 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     pub bus: BusSettings,
     pub store: StoreSettings,
+    pub breaker: BreakerSettings,
     pub targets: BTreeMap<String, TargetSettings>,
 }
 
@@ -96,6 +98,7 @@ const LEASE_MIN: Duration = Duration::from_secs(2);
 impl Validate for Settings {
     fn validate(&self) -> Result<(), Vec<String>> {
         let mut problems: Vec<_> = self.targets.iter().flat_map(|(name, target)| target.problems(name)).collect();
+        problems.extend(self.breaker.problems("breaker"));
         if self.targets.is_empty() {
             problems.push("targets: none is configured; add a table [targets.<name>] with its platform".to_owned());
         }

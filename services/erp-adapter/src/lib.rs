@@ -136,7 +136,7 @@ impl Target {
             Consumer::start(&settings.bus, CLIENT, &group, &[&topic]).map_err(Startup::settings("the Kafka consumer could not be made"))?;
         let heartbeat = handle.heartbeat.clone();
         life.liveness.watch("kafka-poll", POLL_AGE_MAX, move || heartbeat.age());
-        let engine = Engine::new(self.engine_settings(&group, settings.grace), Arc::clone(&ledger), Arc::new(actor), handle.clone());
+        let engine = Engine::new(self.engine_settings(&group, settings), Arc::clone(&ledger), Arc::new(actor), handle.clone());
         let stop = life.stop.clone();
         tasks.spawn("engine", async move {
             let stopped = engine.run(consumer, stop).await?;
@@ -167,9 +167,10 @@ impl Target {
         Ok(handle)
     }
 
-    fn engine_settings(&self, group: &str, grace: Duration) -> EngineSettings {
+    fn engine_settings(&self, group: &str, service: &Settings) -> EngineSettings {
         let mut settings = EngineSettings::new(group);
-        settings.stop_grace = grace.saturating_sub(CLOSING).max(CLOSING);
+        settings.stop_grace = service.grace.saturating_sub(CLOSING).max(CLOSING);
+        settings.breaker = service.breaker.clone();
         settings.retry.dependency_cap = self.settings.dependency_wait_max;
         // Whatever is taken in is claimed ahead of its slot. Far more than the slots can do within a lease would be claimed
         // over and over, and after a crash would wait for leases that nobody needed.

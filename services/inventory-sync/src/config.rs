@@ -6,6 +6,7 @@ use std::time::Duration;
 use bus::BusSettings;
 use connector::ConnectionSettings;
 use domain::{ConnectionId, Decimal, Sku, TargetId};
+use pipeline::BreakerSettings;
 use serde::{Deserialize, Serialize};
 use service_kit::{AdminSettings, ServiceSettings, TelemetrySettings, Validate};
 use store::StoreSettings;
@@ -23,6 +24,7 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     pub bus: BusSettings,
     pub store: StoreSettings,
+    pub breaker: BreakerSettings,
     pub stock: StockSettings,
     pub connections: BTreeMap<String, ConnectionSettings>,
 }
@@ -129,6 +131,7 @@ impl StockSettings {
 impl Validate for Settings {
     fn validate(&self) -> Result<(), Vec<String>> {
         let mut problems = self.stock.problems();
+        problems.extend(self.breaker.problems("breaker"));
         for name in self.connections.keys() {
             if let Err(error) = name.parse::<ConnectionId>() {
                 problems.push(format!("connections.{name}: {error}"));

@@ -83,7 +83,8 @@ pub async fn run(settings: Settings, platforms: Platforms, life: Life) -> anyhow
         .map_err(Startup::settings("the Kafka consumer could not be made"))?;
     let heartbeat = handle.heartbeat.clone();
     life.liveness.watch("stock poll", POLL_AGE_MAX, move || heartbeat.age());
-    let engine_settings = EngineSettings { stop_grace: settings.grace / 2, ..EngineSettings::new(groups::STOCK) };
+    let engine_settings =
+        EngineSettings { stop_grace: settings.grace / 2, breaker: settings.breaker.clone(), ..EngineSettings::new(groups::STOCK) };
     let engine = Engine::new(engine_settings, Arc::new(ledger), Arc::new(Publisher::new(producer)), handle.clone());
     let stop = life.stop.clone();
     tasks.spawn("engine", async move {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bus::BusSettings;
 use domain::TargetId;
+use pipeline::BreakerSettings;
 use serde::{Deserialize, Serialize};
 use service_kit::{AdminSettings, ServiceSettings, TelemetrySettings, Validate};
 use store::StoreSettings;
@@ -23,6 +24,7 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     pub bus: BusSettings,
     pub store: StoreSettings,
+    pub breaker: BreakerSettings,
     pub rules: RulesSettings,
     pub customers: CustomerSettings,
 }
@@ -53,7 +55,7 @@ impl Settings {
 
 impl Validate for Settings {
     fn validate(&self) -> Result<(), Vec<String>> {
-        let mut problems = Vec::new();
+        let mut problems = self.breaker.problems("breaker");
         if self.targets.is_empty() {
             problems.push("targets is empty: name the ERPs that orders can go to".to_owned());
         }

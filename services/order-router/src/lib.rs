@@ -63,6 +63,7 @@ pub async fn run_with(settings: Settings, rules: Rules, life: Life) -> anyhow::R
 
     let mut engine_settings = EngineSettings::new(groups::ROUTER);
     engine_settings.stop_grace = settings.grace.saturating_sub(CLOSING).max(CLOSING);
+    engine_settings.breaker = settings.breaker.clone();
     let engine = Engine::new(engine_settings, Arc::new(ledger), Arc::new(Publisher::new(producer)), handle.clone());
     let mut tasks = Tasks::new(life.stop.clone());
     tasks.spawn("engine", engine.run(consumer, life.stop.clone()));

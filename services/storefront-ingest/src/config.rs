@@ -7,6 +7,7 @@ use std::time::Duration;
 use bus::BusSettings;
 use connector::ConnectionSettings;
 use domain::ConnectionId;
+use pipeline::BreakerSettings;
 use serde::{Deserialize, Serialize};
 use service_kit::{AdminSettings, ServiceSettings, TelemetrySettings, Validate};
 use store::StoreSettings;
@@ -20,6 +21,7 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     pub bus: BusSettings,
     pub store: StoreSettings,
+    pub breaker: BreakerSettings,
     pub door: DoorSettings,
     pub mapper: MapperSettings,
     pub connections: BTreeMap<String, ConnectionSettings>,
@@ -54,7 +56,7 @@ pub struct MapperSettings {
 
 impl Validate for Settings {
     fn validate(&self) -> Result<(), Vec<String>> {
-        let mut problems = Vec::new();
+        let mut problems = self.breaker.problems("breaker");
         for name in self.connections.keys() {
             if let Err(error) = name.parse::<ConnectionId>() {
                 problems.push(format!("connections.{name}: {error}"));

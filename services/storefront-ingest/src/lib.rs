@@ -130,7 +130,8 @@ pub async fn run(settings: Settings, platforms: Platforms, life: Life) -> anyhow
         let heartbeat = handle.heartbeat.clone();
         move || heartbeat.age()
     });
-    let engine_settings = EngineSettings { stop_grace: settings.grace / 2, ..EngineSettings::new(groups::MAPPER) };
+    let engine_settings =
+        EngineSettings { stop_grace: settings.grace / 2, breaker: settings.breaker.clone(), ..EngineSettings::new(groups::MAPPER) };
     let engine = Engine::new(engine_settings, Arc::new(ledger), Arc::new(Publisher::new(relay)), handle.clone());
     let stop = life.stop.clone();
     tasks.spawn("mapper", async move {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::hand::{self, Hand};
 use super::{Acted, Engine};
 use crate::policy::{Verdict, verdict};
+use crate::record::Partition;
 use crate::seam::{ActError, Actor, Ledger, Turn};
 
 impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
@@ -64,7 +65,10 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         self.metrics.failed(fault.class.as_str(), fault.code);
         let history = hand.note_failure(fault.class, now);
         let others_pass = lane.is_none_or(|index| self.lanes[index].circuit.succeeded_after(history.first_failure));
-        let verdict = verdict(fault, history, others_pass, &self.settings.retry);
+        let mut verdict = verdict(fault, history, others_pass, &self.settings.retry);
+        if verdict == Verdict::Letter && !self.may_be_a_letter(hand, fault, now) {
+            verdict = Verdict::Withhold;
+        }
         hand.resume = hand::Resume::after(verdict, lane);
         hand.tell(fault, verdict);
         if let Some(index) = lane {
@@ -79,9 +83,11 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             Verdict::Outage => lane.circuit.open(now.into_std()),
             Verdict::SlowDown(wait) => lane.slow_down(now.into_std(), wait),
             // Only what may be the target's illness counts against the target.
-            Verdict::Retry(_) | Verdict::Letter if fault.class == Class::Transient => lane.circuit.failed(now.into_std()),
+            Verdict::Retry(_) | Verdict::Letter | Verdict::Withhold if fault.class == Class::Transient => {
+                lane.circuit.failed(now.into_std())
+            }
             // It answered: it is there.
-            Verdict::Retry(_) | Verdict::Letter => lane.circuit.succeeded(now.into_std(), lane.spec.slots),
+            Verdict::Retry(_) | Verdict::Letter | Verdict::Withhold => lane.circuit.succeeded(now.into_std(), lane.spec.slots),
         }
         self.hold_back_while_open();
     }
@@ -116,15 +122,15 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             tracing::warn!(group = self.settings.group, "a target is away: circuit open, partitions paused");
             self.apply_pauses();
         } else {
-            let full: Vec<_> = self.dispatcher.full().cloned().collect();
-            let resumed: Vec<_> = self.dispatcher.assigned().filter(|it| !full.contains(it)).cloned().collect();
+            let may_go_on = |it: &&Partition| !self.dispatcher.is_full(it) && !self.stands_still(it);
+            let resumed: Vec<_> = self.dispatcher.assigned().filter(may_go_on).cloned().collect();
             self.control.resume(&resumed);
         }
     }
 
     pub(super) fn apply_pauses(&self) {
-        let paused: Vec<_> =
-            if self.held_back { self.dispatcher.assigned().cloned().collect() } else { self.dispatcher.full().cloned().collect() };
+        let stays = |it: &&Partition| self.held_back || self.dispatcher.is_full(it) || self.stands_still(it);
+        let paused: Vec<_> = self.dispatcher.assigned().filter(stays).cloned().collect();
         if !paused.is_empty() {
             self.control.pause(&paused);
         }

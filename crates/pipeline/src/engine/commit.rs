@@ -50,7 +50,16 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
 
     fn follow(&mut self, hand: Hand, was_failure: bool, next: Next<L::Act>) {
         match next {
-            Next::Done => self.settle(&hand.ticket),
+            Next::Done => {
+                self.settle(&hand.ticket);
+                if !was_failure {
+                    self.went_well(&hand);
+                }
+            }
+            Next::Lettered => {
+                self.settle(&hand.ticket);
+                self.was_no_trial(&hand);
+            }
             Next::Act(act) => {
                 let lane = self.actor.lane(&act);
                 // While stopping, only what is decided is still brought out; nothing new is sent to a target.
@@ -83,6 +92,8 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             _ if !self.goes_on(&hand) => self.dispatcher.give_back(&hand.ticket),
             // The circuit closed while the failure was noted: nobody would wake it.
             Resume::WithLane(lane) if !self.lanes[lane].circuit.is_open() => self.pend(hand, Turn::Arrived),
+            // The breaker closed meanwhile: the same.
+            Resume::WithBreaker if !self.stands_still(&hand.ticket.record.partition) => self.pend(hand, Turn::Arrived),
             _ => self.timers.wait(hand),
         }
     }

@@ -14,6 +14,7 @@ use tracing::{Instrument as _, Span};
 use super::Acted;
 use crate::dispatch::Ticket;
 use crate::policy::{History, Verdict};
+use crate::record::Partition;
 use crate::seam::{ActError, Actor, Ledger};
 
 pub(super) struct Hand {
@@ -24,6 +25,8 @@ pub(super) struct Hand {
     pub(super) attempts: u32,
     first_failure: Option<Instant>,
     pub(super) resume: Resume,
+    /// The breaker has counted it: a letter that can't be written is asked for once more.
+    pub(super) is_granted: bool,
 }
 
 /// When a hand whose failure was noted arrives again.
@@ -32,6 +35,8 @@ pub(super) enum Resume {
     After(Duration),
     /// When this lane's circuit is no longer open.
     WithLane(usize),
+    /// When its partition may make letters again, or when it is its turn to be tried.
+    WithBreaker,
 }
 
 impl Resume {
@@ -41,6 +46,7 @@ impl Resume {
             (Verdict::Outage, None) => Self::After(Duration::from_secs(1)),
             (Verdict::Retry(wait) | Verdict::SlowDown(wait), _) => Self::After(wait),
             (Verdict::Letter, _) => Self::After(Duration::ZERO),
+            (Verdict::Withhold, _) => Self::WithBreaker,
         }
     }
 }
@@ -49,7 +55,7 @@ impl Hand {
     pub(super) fn new(arrival: u64, ticket: Ticket, group: &str) -> Self {
         let record = &ticket.record;
         let span = telemetry::spans::process(group, &record.partition.topic, record.partition.number, record.offset, &record.headers);
-        Self { arrival, ticket, span, attempts: 0, first_failure: None, resume: Resume::After(Duration::ZERO) }
+        Self { arrival, ticket, span, attempts: 0, first_failure: None, resume: Resume::After(Duration::ZERO), is_granted: false }
     }
 
     /// Counts the failure unless its class never counts.
@@ -71,6 +77,9 @@ impl Hand {
                 tracing::error!(class, code, attempts, error = %fault, "given up, it becomes a letter");
             }
             Verdict::Retry(wait) => tracing::debug!(class, code, attempts, ?wait, error = %fault, "failed, it is tried again"),
+            Verdict::Withhold => {
+                tracing::debug!(class, code, attempts, error = %fault, "given up, but its partition makes too many letters")
+            }
             Verdict::Outage | Verdict::SlowDown(_) => tracing::debug!(class, code, error = %fault, "it waits for the other side"),
         }
     }
@@ -110,11 +119,13 @@ pub(super) fn panic_fault(panic: &(dyn std::any::Any + Send)) -> Fault {
 
 const PROBE_MAX: Duration = Duration::from_secs(10);
 
-/// Hands that wait for a time, or for a circuit.
+/// Hands that wait for a time, a circuit or a breaker.
 #[derive(Default)]
 pub(super) struct Timers {
     heap: BinaryHeap<Reverse<Due>>,
     with_lane: Vec<(usize, Hand)>,
+    /// Longest first.
+    with_breaker: Vec<Hand>,
     sequence: u64,
 }
 
@@ -128,6 +139,7 @@ impl Timers {
     pub(super) fn wait(&mut self, hand: Hand) {
         match hand.resume {
             Resume::WithLane(lane) => self.with_lane.push((lane, hand)),
+            Resume::WithBreaker => self.with_breaker.push(hand),
             Resume::After(wait) => self.wait_for(hand, wait),
         }
     }
@@ -152,12 +164,24 @@ impl Timers {
         released.into_iter().map(|(_, hand)| hand).collect()
     }
 
+    /// What its breaker holds back of this partition, longest first.
+    pub(super) fn release_partition(&mut self, partition: &Partition) -> Vec<Hand> {
+        self.with_breaker.extract_if(.., |hand| hand.ticket.record.partition == *partition).collect()
+    }
+
+    pub(super) fn release_one_of(&mut self, partition: &Partition) -> Option<Hand> {
+        let index = self.with_breaker.iter().position(|hand| hand.ticket.record.partition == *partition)?;
+        Some(self.with_breaker.remove(index))
+    }
+
     /// Takes out what is meant.
     pub(super) fn withdraw(&mut self, is_meant: impl Fn(&Hand) -> bool) -> Vec<Hand> {
         let (meant, heap): (Vec<_>, Vec<_>) = std::mem::take(&mut self.heap).into_iter().partition(|Reverse(due)| is_meant(&due.hand));
         let (with_lane, others) = std::mem::take(&mut self.with_lane).into_iter().partition(|(_, hand)| is_meant(hand));
         (self.heap, self.with_lane) = (heap.into(), others);
-        meant.into_iter().map(|Reverse(due)| due.hand).chain(with_lane.into_iter().map(|(_, hand)| hand)).collect()
+        let with_breaker: Vec<_> = self.with_breaker.extract_if(.., |hand| is_meant(hand)).collect();
+        let with_lane = with_lane.into_iter().map(|(_, hand)| hand);
+        meant.into_iter().map(|Reverse(due)| due.hand).chain(with_lane).chain(with_breaker).collect()
     }
 
     pub(super) fn next(&self) -> Option<Instant> {
@@ -167,6 +191,7 @@ impl Timers {
     pub(super) fn abandon(&mut self) {
         self.heap.clear();
         self.with_lane.clear();
+        self.with_breaker.clear();
     }
 }
 

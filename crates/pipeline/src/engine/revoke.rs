@@ -17,6 +17,10 @@ pub(super) struct Revoking {
 }
 
 impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
+    pub(super) fn is_going(&self, partition: &Partition) -> bool {
+        self.revoking.as_ref().is_some_and(|it| it.partitions.contains(partition))
+    }
+
     pub(super) fn start_revoking(&mut self, partitions: Vec<Partition>, answer: oneshot::Sender<Vec<(Partition, i64)>>) {
         self.dispatcher.freeze(&partitions);
         self.withdraw(&partitions);
@@ -43,6 +47,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     pub(super) fn finish_revoking(&mut self, now: Instant) {
         let Some(revoking) = self.revoking.take_if(|it| now >= it.deadline || self.dispatcher.out_of(&it.partitions) == 0) else { return };
         let watermarks = self.dispatcher.revoke(&revoking.partitions);
+        self.forget_breakers(&revoking.partitions);
         self.dirty.retain(|partition, _| !revoking.partitions.contains(partition));
         // The source may have given up waiting; then it stores nothing, and those records are read again.
         let _given_up = revoking.answer.send(watermarks);

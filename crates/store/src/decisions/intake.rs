@@ -17,8 +17,10 @@ pub(super) const ID_REUSED: &str = "delivery_id_reused";
 
 pub(crate) enum Known {
     New,
-    /// Settled, waiting, or durably a letter: nothing is left to do, the offset may move.
+    /// Settled or waiting: nothing is left to do, the offset may move.
     Settled,
+    /// Durably a letter, or held behind one: the same.
+    Lettered,
     /// Decided, and not known to be produced.
     Unpublished(Vec<OutRecord>),
     /// Decided, but about other bytes.
@@ -74,11 +76,11 @@ pub(crate) async fn look_up(
                 }
             }
             // Committed as a letter before a crash, read again after it.
-            (None, Origin::Topic) if row.letter_state.is_some() => Known::Settled,
+            (None, Origin::Topic) if row.letter_state.is_some() => Known::Lettered,
             (None, Origin::Topic) => match held.remove(&obligation.aggregate) {
                 Some(parked) => {
                     letters::hold(tx, group, obligation, input.record, &parked).await?;
-                    Known::Settled
+                    Known::Lettered
                 }
                 None => Known::New,
             },

@@ -15,8 +15,9 @@ use crate::{Error, Owner, Tx};
 pub enum Known {
     /// To be done, or half done.
     New,
-    /// Settled, or durably a letter.
     Settled,
+    /// Durably a letter, or held behind one.
+    Lettered,
     /// Done, and its outcome not known to be produced.
     Unpublished(Vec<OutRecord>),
 }
@@ -32,6 +33,7 @@ pub async fn look_up(tx: &mut Tx, group: &str, inputs: &[Input<'_>]) -> Result<V
         intake::Known::New => Known::New,
         intake::Known::Unpublished(outputs) => Known::Unpublished(outputs),
         intake::Known::Settled | intake::Known::IdReused => Known::Settled,
+        intake::Known::Lettered => Known::Lettered,
     });
     Ok(known.collect())
 }

@@ -99,7 +99,7 @@ impl Group {
     /// Takes a record as far as it goes, as the engine would; says how it ended.
     pub(super) async fn settle(&self, record: &Record) -> &'static str {
         match self.arrives(record).await {
-            Next::Done => "done",
+            Next::Done | Next::Lettered => "done",
             Next::Act(outputs) => {
                 let positions = outputs.iter().enumerate().map(|(n, it)| Position::of(it, 0, record.offset * 10 + n as i64));
                 let next = self.turn(record, Turn::Acted(positions.collect())).await;

@@ -136,6 +136,7 @@ impl Work {
         for (index, known) in arrived.into_iter().zip(known) {
             self.nexts[index] = match (known, &mut self.readings[index]) {
                 (Known::Settled, _) => Some(Next::Done),
+                (Known::Lettered, _) => Some(Next::Lettered),
                 (Known::Unpublished(outputs), _) => Some(Next::Act(Act::Publish(outputs))),
                 (Known::New, Reading::Op(_)) => {
                     open.push(index);

@@ -73,7 +73,7 @@ impl Group {
     /// What came of it: `<sequence>: <available>` of each event.
     pub(super) async fn settle(&self, record: &Record) -> String {
         match self.arrives(record).await {
-            Next::Done => "done".to_owned(),
+            Next::Done | Next::Lettered => "done".to_owned(),
             Next::Act(outputs) => {
                 self.produced(record, &outputs).await;
                 told(&outputs)

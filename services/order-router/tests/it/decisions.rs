@@ -205,7 +205,7 @@ async fn a_batch_is_decided_in_one_transaction_each_record_for_itself() {
         .iter()
         .map(|next| match next {
             Next::Act(outputs) => ErpCommand::decode(&outputs[0].value).unwrap().operation.name(),
-            Next::Done => "done",
+            Next::Done | Next::Lettered => "done",
             Next::Fail(fault) => fault.code,
             Next::Later(_) => "later",
         })

@@ -64,7 +64,7 @@ impl Group {
     /// What came of it, commands by their operations.
     pub(super) async fn settle(&self, record: &Record) -> String {
         match self.arrives(record).await {
-            Next::Done => "done".to_owned(),
+            Next::Done | Next::Lettered => "done".to_owned(),
             Next::Act(outputs) => {
                 self.produced(record, &outputs).await;
                 outputs.iter().map(|it| ErpCommand::decode(&it.value).unwrap().operation.name()).collect::<Vec<_>>().join(", ")

@@ -18,7 +18,7 @@ async fn a_batch_is_decided_in_one_transaction_each_record_for_itself() {
         .iter()
         .map(|next| match next {
             Next::Act(outputs) => said(&outputs[0]),
-            Next::Done => "done".to_owned(),
+            Next::Done | Next::Lettered => "done".to_owned(),
             Next::Fail(_) => "failed".to_owned(),
             Next::Later(_) => "later".to_owned(),
         })

@@ -141,7 +141,7 @@ impl Group {
 
     pub(super) async fn follow(&self, record: &Record, next: Next<Vec<OutRecord>>) -> String {
         match next {
-            Next::Done => "done".to_owned(),
+            Next::Done | Next::Lettered => "done".to_owned(),
             Next::Act(outputs) => {
                 self.produced(record, &outputs).await;
                 outputs.iter().map(said).collect::<Vec<_>>().join(", ")
