@@ -156,6 +156,7 @@ pub(crate) enum Dlq {
 pub(crate) enum State {
     Dead,
     Held,
+    Waiting,
     Replaying,
     Applied,
     Superseded,

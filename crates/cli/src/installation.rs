@@ -232,6 +232,7 @@ impl Writer {
             rounding_product = rounding_product
             guest = "create"
             dependency_wait_max = "2s"
+            delays = 0
             lease = "20s"
             timeout = "9s"
             allow_private = ["127.0.0.1"]

@@ -32,10 +32,11 @@ pub enum Class {
 pub enum Answer {
     /// A letter at once: trying again cannot help.
     Letter,
-    /// Up to `attempts` tries with back-off, then a letter.
-    RetryThenLetter { attempts: u32 },
-    /// Wait for the dependency, looking again ever more rarely, then a letter.
-    AwaitThenLetter { attempts: u32 },
+    /// Up to `attempts` tries with back-off, then one try after each of `delays` long waits, then a letter.
+    RetryThenLetter { attempts: u32, delays: u32 },
+    /// Wait for the dependency, looking up to `attempts` times ever more rarely, then after each of `delays` long waits; then a
+    /// letter.
+    AwaitThenLetter { attempts: u32, delays: u32 },
     /// Never a letter, no attempt counted: open the circuit and pause.
     OpenCircuit,
     /// Never a letter, no attempt counted: wait as long as was asked.
@@ -77,9 +78,9 @@ impl Class {
     pub fn answer(self) -> Answer {
         match self {
             Self::Decode | Self::Schema | Self::Validation | Self::BusinessRejected | Self::Ambiguous => Answer::Letter,
-            Self::DependencyMissing => Answer::AwaitThenLetter { attempts: 5 },
-            Self::Transient => Answer::RetryThenLetter { attempts: 5 },
-            Self::Poison => Answer::RetryThenLetter { attempts: 3 },
+            Self::DependencyMissing => Answer::AwaitThenLetter { attempts: 5, delays: 5 },
+            Self::Transient => Answer::RetryThenLetter { attempts: 5, delays: 5 },
+            Self::Poison => Answer::RetryThenLetter { attempts: 3, delays: 0 },
             // A bad secret must not drain a topic into the letters.
             Self::Auth | Self::Outage => Answer::OpenCircuit,
             Self::RateLimited => Answer::SlowDown,

@@ -34,6 +34,8 @@ pub struct Ticket {
     pub record: Arc<Record>,
     /// The assignment that delivered it; a completion of an older one moves no offset.
     pub generation: u64,
+    /// How often it was put off before.
+    pub delays: u32,
 }
 
 impl Ticket {
@@ -177,20 +179,20 @@ impl Dispatcher {
         watermarks
     }
 
+    /// Takes a letter in. Whoever drains letters bounds them; no partition is paused for their sake.
+    pub fn deliver_letter(&mut self, record: Record, delays: u32) {
+        self.enqueue(Ticket { record: Arc::new(record), generation: 0, delays });
+    }
+
     /// Takes a record in. A record of a partition that is not ours, or seen before, is dropped.
     pub fn deliver(&mut self, record: Record) -> Option<Signal> {
-        if matches!(record.origin, Origin::Letter(_)) {
-            // Whoever drains letters bounds them; no partition is paused for their sake.
-            self.enqueue(Ticket { record: Arc::new(record), generation: 0 });
-            return None;
-        }
         let (size, partition) = (record.size(), record.partition.clone());
         let lot = self.lots.get_mut(&partition)?;
         if !lot.window.deliver(record.offset) {
             return None;
         }
         lot.bytes += size;
-        let ticket = Ticket { generation: lot.generation, record: Arc::new(record) };
+        let ticket = Ticket { generation: lot.generation, record: Arc::new(record), delays: 0 };
         let (queue_key, share) = (ticket.queue(), self.share());
         let is_long = self.enqueue(ticket) >= self.bounds.key_records_max;
         let lot = self.lots.get_mut(&partition)?;

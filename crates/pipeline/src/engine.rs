@@ -27,8 +27,8 @@ use crate::dispatch::{Bounds, Dispatcher, Signal, Ticket};
 use crate::lanes::Lane;
 use crate::metrics::Metrics;
 use crate::policy::RetrySettings;
-use crate::record::{Partition, Record};
-use crate::seam::{ActError, Actor, Ledger, Source, SourceControl, SourceEvent, Turn};
+use crate::record::Partition;
+use crate::seam::{ActError, Actor, Drained, Ledger, Source, SourceControl, SourceEvent, Turn};
 
 use commit::Committed;
 use hand::{Hand, Timers};
@@ -89,7 +89,7 @@ enum Event<L: Ledger> {
     Committed(Committed<L>),
     Acted(Acted<L>),
     Probed { lane: usize, outcome: Result<(), Fault> },
-    Letters(Result<Vec<Record>, Fault>),
+    Letters(Result<Vec<Drained>, Fault>),
     Tick,
     Stop,
 }
@@ -118,7 +118,7 @@ pub struct Engine<L: Ledger, A: Actor<L::Act, L::Report>> {
     commits: JoinSet<Committed<L>>,
     acts: JoinSet<Acted<L>>,
     probes: JoinSet<(usize, Result<(), Fault>)>,
-    drains: JoinSet<Result<Vec<Record>, Fault>>,
+    drains: JoinSet<Result<Vec<Drained>, Fault>>,
     timers: Timers,
     /// Records that were ever taken up.
     arrivals: u64,
@@ -314,15 +314,15 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         }
     }
 
-    fn on_letters(&mut self, letters: Result<Vec<Record>, Fault>) {
+    fn on_letters(&mut self, letters: Result<Vec<Drained>, Fault>) {
         match letters {
-            Ok(records) => {
-                if !records.is_empty() {
+            Ok(letters) => {
+                if !letters.is_empty() {
                     // More may follow behind these.
                     self.next_drain = Instant::now();
                 }
-                for record in records {
-                    self.dispatcher.deliver(record);
+                for Drained { record, delays } in letters {
+                    self.dispatcher.deliver_letter(record, delays);
                 }
             }
             Err(fault) => tracing::warn!(group = self.settings.group, error = %fault, "letters could not be read, trying again"),

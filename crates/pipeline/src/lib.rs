@@ -25,4 +25,4 @@ pub use breaker::BreakerSettings;
 pub use engine::{Engine, EngineSettings};
 pub use policy::Verdict;
 pub use record::{Origin, OutRecord, Partition, Position, Record};
-pub use seam::{Actor, Batch, CommitError, Entry, LaneSpec, Ledger, Next, Source, SourceControl, SourceEvent, Turn};
+pub use seam::{Actor, Batch, CommitError, Drained, Entry, LaneSpec, Ledger, Next, Source, SourceControl, SourceEvent, Turn};

@@ -10,11 +10,16 @@ pub struct RetrySettings {
     /// Full jitter between zero and this, doubled by each attempt.
     pub backoff_first: Duration,
     pub backoff_cap: Duration,
-    /// First wait for something that must appear, quadrupled by each look.
+    /// First wait for something that must appear, quadrupled by each look, while the key waits in memory.
     pub dependency_first: Duration,
     pub dependency_cap: Duration,
-    /// Looks for a dependency before the letter; overrides the class table.
-    pub dependency_attempts: Option<u32>,
+    /// Longer waits than this are no waits in memory: the record is put off.
+    pub in_place_max: Duration,
+    /// First wait of a record that is put off, quadrupled by each.
+    pub delay_first: Duration,
+    pub delay_cap: Duration,
+    /// How often a record is put off before the letter; overrides the class table. Zero: all waits are in memory.
+    pub delays: Option<u32>,
 }
 
 impl Default for RetrySettings {
@@ -24,7 +29,10 @@ impl Default for RetrySettings {
             backoff_cap: Duration::from_secs(30),
             dependency_first: Duration::from_secs(1),
             dependency_cap: Duration::from_secs(60),
-            dependency_attempts: None,
+            in_place_max: Duration::from_secs(10),
+            delay_first: Duration::from_secs(30),
+            delay_cap: Duration::from_secs(60 * 60),
+            delays: None,
         }
     }
 }
@@ -38,6 +46,8 @@ pub enum Verdict {
     Outage,
     /// Slow the lane down for this long, no attempt counted.
     SlowDown(Duration),
+    /// Not soon: keep it as a waiting letter for this long, its key parked behind it.
+    PutOff(Duration),
     /// Give it up: a letter, and its key is parked.
     Letter,
     /// It would be a letter, but its partition makes too many: it waits, and no offset passes it.
@@ -49,6 +59,8 @@ pub enum Verdict {
 pub struct History {
     /// Counted failures, this one included.
     pub attempts: u32,
+    /// How often it was put off before it came this time.
+    pub delays: u32,
     pub first_failure: Instant,
 }
 
@@ -60,18 +72,32 @@ pub fn verdict(fault: &Fault, history: History, others_pass: bool, settings: &Re
         Answer::Letter => Verdict::Letter,
         Answer::OpenCircuit => Verdict::Outage,
         Answer::SlowDown => Verdict::SlowDown(fault.retry_after.unwrap_or(settings.backoff_first)),
-        Answer::RetryThenLetter { attempts: max } => {
+        Answer::RetryThenLetter { attempts: max, delays } => {
+            // One that was put off is tried once: it has been tried enough in a row.
+            let max = if history.delays > 0 { 1 } else { max };
             let exhausted = attempts >= max && (others_pass || fault.class == Class::Poison);
-            if exhausted { Verdict::Letter } else { Verdict::Retry(full_jitter(attempts, settings)) }
+            if exhausted { put_off(history, delays, settings) } else { Verdict::Retry(full_jitter(attempts, settings)) }
         }
-        Answer::AwaitThenLetter { attempts: max } => {
-            if attempts >= settings.dependency_attempts.unwrap_or(max) {
-                return Verdict::Letter;
-            }
-            let quadrupled = settings.dependency_first.saturating_mul(4_u32.saturating_pow(attempts.saturating_sub(1)));
-            Verdict::Retry(quadrupled.min(settings.dependency_cap))
+        Answer::AwaitThenLetter { attempts: max, delays } => {
+            let wait = quadrupled(settings.dependency_first, attempts, settings.dependency_cap);
+            let may_put_off = settings.delays.unwrap_or(delays) > 0;
+            let is_over = attempts >= max || (may_put_off && wait > settings.in_place_max);
+            if history.delays > 0 || is_over { put_off(history, delays, settings) } else { Verdict::Retry(wait) }
         }
     }
+}
+
+/// Once more, or never again.
+fn put_off(history: History, max: u32, settings: &RetrySettings) -> Verdict {
+    let max = if max == 0 { 0 } else { settings.delays.unwrap_or(max) };
+    if history.delays >= max {
+        return Verdict::Letter;
+    }
+    Verdict::PutOff(quadrupled(settings.delay_first, history.delays + 1, settings.delay_cap))
+}
+
+fn quadrupled(first: Duration, nth: u32, cap: Duration) -> Duration {
+    first.saturating_mul(4_u32.saturating_pow(nth.saturating_sub(1))).min(cap)
 }
 
 /// Full jitter: keys that failed together must not come back together.
@@ -85,8 +111,16 @@ mod tests {
     use super::*;
 
     fn after(class: Class, attempts: u32, others_pass: bool) -> Verdict {
-        let history = History { attempts, first_failure: Instant::now() };
+        later(class, attempts, 0, others_pass)
+    }
+
+    fn later(class: Class, attempts: u32, delays: u32, others_pass: bool) -> Verdict {
+        let history = History { attempts, delays, first_failure: Instant::now() };
         verdict(&Fault::new(class, "test", "test"), history, others_pass, &RetrySettings::default())
+    }
+
+    fn seconds(verdicts: impl Iterator<Item = Verdict>) -> Vec<u64> {
+        verdicts.map(|it| if let Verdict::PutOff(wait) = it { wait.as_secs() } else { panic!("{it:?}") }).collect()
     }
 
     #[test]
@@ -105,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_key_exhausts_its_attempts_only_while_others_pass() {
-        assert_eq!(after(Class::Transient, 5, true), Verdict::Letter);
+        assert_eq!(after(Class::Transient, 5, true), Verdict::PutOff(Duration::from_secs(30)));
         assert!(matches!(after(Class::Transient, 4, true), Verdict::Retry(_)));
         assert!(matches!(after(Class::Transient, 500, false), Verdict::Retry(_)));
     }
@@ -117,10 +151,43 @@ mod tests {
     }
 
     #[test]
+    fn what_is_put_off_waits_ever_longer_up_to_an_hour_and_then_is_a_letter() {
+        let waits = [30, 120, 480, 1_920, 3_600];
+        assert_eq!(seconds((0..5).map(|delays| later(Class::Transient, 5, delays, true))), waits);
+        assert_eq!(seconds((0..5).map(|delays| later(Class::DependencyMissing, 5, delays, false))), waits);
+        assert_eq!(later(Class::Transient, 1, 5, true), Verdict::Letter);
+        assert_eq!(later(Class::DependencyMissing, 1, 5, false), Verdict::Letter);
+        assert_eq!(seconds(std::iter::once(later(Class::Transient, 1, 1, true))), [120], "it was tried enough in a row");
+        assert!(matches!(later(Class::Transient, 9, 1, false), Verdict::Retry(_)), "an ill target exhausts nothing");
+    }
+
+    #[test]
+    fn short_waits_for_a_dependency_are_in_memory_and_long_ones_are_not() {
+        assert_eq!(after(Class::DependencyMissing, 1, false), Verdict::Retry(Duration::from_secs(1)));
+        assert_eq!(after(Class::DependencyMissing, 2, false), Verdict::Retry(Duration::from_secs(4)));
+        assert_eq!(after(Class::DependencyMissing, 3, false), Verdict::PutOff(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn where_nothing_is_put_off_all_looks_are_in_memory() {
+        let settings = RetrySettings { delays: Some(0), ..RetrySettings::default() };
+        let after = |attempts| {
+            let history = History { attempts, delays: 0, first_failure: Instant::now() };
+            verdict(&Fault::new(Class::DependencyMissing, "test", "test"), history, false, &settings)
+        };
+        assert_eq!(after(4), Verdict::Retry(Duration::from_secs(60)));
+        assert_eq!(after(5), Verdict::Letter);
+        let patient = RetrySettings { delays: Some(9), ..RetrySettings::default() };
+        let history = History { attempts: 3, delays: 0, first_failure: Instant::now() };
+        let panicked = verdict(&Fault::new(Class::Poison, "panic", "test"), history, true, &patient);
+        assert_eq!(panicked, Verdict::Letter, "what our own code can't do it can't do in an hour");
+    }
+
+    #[test]
     fn the_other_side_says_how_long_to_wait() {
         let mut fault = Fault::new(Class::RateLimited, "throttled", "slow down");
         fault.retry_after = Some(Duration::from_secs(7));
-        let history = History { attempts: 1, first_failure: Instant::now() };
+        let history = History { attempts: 1, delays: 0, first_failure: Instant::now() };
         assert_eq!(verdict(&fault, history, true, &RetrySettings::default()), Verdict::SlowDown(Duration::from_secs(7)));
     }
 

@@ -51,8 +51,8 @@ pub enum Turn<R> {
     Arrived,
     /// An act went through.
     Acted(R),
-    /// It failed. [`Verdict::Letter`]: write the letter and park the key, in this transaction. Otherwise: note it, it will
-    /// arrive again. `report` is what the act can say of a request that may have been applied.
+    /// It failed. [`Verdict::Letter`], [`Verdict::PutOff`]: write the letter, dead or waiting, and park the key, in this
+    /// transaction. Otherwise: note it, it will arrive again. `report` is what the act can say of a request that may have been applied.
     Failed { fault: Arc<Fault>, verdict: Verdict, attempts: u32, report: Option<R> },
 }
 
@@ -82,6 +82,14 @@ pub enum Next<A> {
     Fail(Fault),
 }
 
+/// A letter whose turn has come.
+#[derive(Debug, Clone)]
+pub struct Drained {
+    pub record: Record,
+    /// How often it was put off since somebody last asked for it.
+    pub delays: u32,
+}
+
 /// Why a whole batch was not committed.
 #[derive(Debug)]
 pub enum CommitError {
@@ -102,7 +110,7 @@ pub trait Ledger: Send + Sync + 'static {
     async fn commit(&self, batch: Batch<Self::Report>) -> Result<Vec<Next<Self::Act>>, CommitError>;
 
     /// Letters whose turn has come, oldest first, claimed for this process. Called at least once a second.
-    async fn drain(&self, _max: usize) -> Result<Vec<Record>, Fault> {
+    async fn drain(&self, _max: usize) -> Result<Vec<Drained>, Fault> {
         Ok(Vec::new())
     }
 }

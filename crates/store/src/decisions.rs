@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use contracts::topics::Parking;
 use fault::{Class, Fault};
-use pipeline::{Batch, CommitError, Entry, Ledger, Next, Origin, OutRecord, Position, Record, Turn, Verdict};
+use pipeline::{Batch, CommitError, Drained, Entry, Ledger, Next, Origin, OutRecord, Position, Record, Turn, Verdict};
 use tracing::Span;
 use uuid::Uuid;
 
@@ -132,7 +132,7 @@ impl<D: Decide> Ledger for DecisionLedger<D> {
         Ok(nexts)
     }
 
-    async fn drain(&self, max: usize) -> Result<Vec<Record>, Fault> {
+    async fn drain(&self, max: usize) -> Result<Vec<Drained>, Fault> {
         self.drainer.drain(max).await.map_err(Fault::from)
     }
 }
@@ -180,12 +180,18 @@ impl<D: Decide> Work<D> {
     async fn bury(&self, tx: &mut Tx, nexts: &mut [Option<Next<Vec<OutRecord>>>]) -> Result<(), Error> {
         for (index, entry) in self.batch.iter().enumerate() {
             let Turn::Failed { fault, verdict, attempts, .. } = &entry.turn else { continue };
-            nexts[index] = Some(if *verdict == Verdict::Letter {
-                let obligation = self.obligation(entry, fault);
-                letters::bury(tx, &self.group, &obligation, &entry.record, fault, *attempts, self.policy).await?;
-                Next::Done
-            } else {
-                Next::Later(std::time::Duration::ZERO)
+            nexts[index] = Some(match verdict {
+                Verdict::Letter => {
+                    let obligation = self.obligation(entry, fault);
+                    letters::bury(tx, &self.group, &obligation, &entry.record, fault, *attempts, self.policy).await?;
+                    Next::Done
+                }
+                Verdict::PutOff(wait) => {
+                    let obligation = self.obligation(entry, fault);
+                    letters::put_off(tx, &self.group, &obligation, &entry.record, fault, *attempts, *wait, self.policy).await?;
+                    Next::Done
+                }
+                Verdict::Retry(_) | Verdict::Outage | Verdict::SlowDown(_) | Verdict::Withhold => Next::Later(std::time::Duration::ZERO),
             });
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Dead letters and parked keys.
 //!
-//! A letter is the record, byte for byte, with what went wrong. Where a stream parks, later records of its key become letters
+//! A letter is the record, byte for byte, with what went wrong. One that is tried again by itself waits, one that is not is dead.
+//! Where a stream parks, later records of its key become letters
 //! too (held) and follow in order once the head has gone. `letters.parked` has a row per key with open letters; every change of
 //! a key's letters happens under that row's lock, so that nothing can slip in between the last held one and the first live one.
 
@@ -8,6 +9,7 @@ mod admin;
 mod drain;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use contracts::ids;
 use contracts::topics::Parking;
@@ -70,8 +72,8 @@ pub async fn lock_parked(tx: &mut Tx, group: &str, aggregates: &[&str]) -> Resul
 /// Puts a live record behind the letters of its key. The parked row is locked.
 pub async fn hold(tx: &mut Tx, group: &str, obligation: &Obligation, record: &Record, parked: &ParkedKey) -> Result<(), Error> {
     let state = if parked.draining { "replaying" } else { "held" };
-    insert(tx, group, obligation, record, state, Some(parked.head), None, 0).await?;
-    audit(tx, "system", "letter.held", Some(ids::letter(group, obligation.id)), "a record of its key is dead", None).await
+    insert(tx, group, obligation, record, state, Some(parked.head), None).await?;
+    audit(tx, "system", "letter.held", Some(ids::letter(group, obligation.id)), "a record of its key is dead or waits", None).await
 }
 
 /// Writes the letter of a record that was given up, or the new failure of one that was tried again, and parks its key.
@@ -84,14 +86,60 @@ pub async fn bury(
     attempts: u32,
     policy: Parking,
 ) -> Result<(), Error> {
+    let id = write(tx, group, obligation, record, Failure { fault, attempts, wait: None }, policy).await?;
+    audit(tx, "system", "letter.dead", Some(id), &format!("{}: {}", fault.code, fault.message), None).await
+}
+
+/// The same of a record that is tried again after this wait, or as soon as what it misses has [`appeared`].
+#[expect(clippy::too_many_arguments, reason = "those of `bury`, and the wait")]
+pub async fn put_off(
+    tx: &mut Tx,
+    group: &str,
+    obligation: &Obligation,
+    record: &Record,
+    fault: &Fault,
+    attempts: u32,
+    wait: Duration,
+    policy: Parking,
+) -> Result<(), Error> {
+    let id = write(tx, group, obligation, record, Failure { fault, attempts, wait: Some(wait) }, policy).await?;
+    audit(tx, "system", "letter.waiting", Some(id), &format!("{}: {}", fault.code, fault.message), None).await
+}
+
+/// How a record failed, and when it is tried again, if it is.
+#[derive(Clone, Copy)]
+struct Failure<'a> {
+    fault: &'a Fault,
+    attempts: u32,
+    wait: Option<Duration>,
+}
+
+impl Failure<'_> {
+    fn state(&self) -> &'static str {
+        if self.wait.is_some() { "waiting" } else { "dead" }
+    }
+
+    fn attempts(&self) -> i32 {
+        i32::try_from(self.attempts).unwrap_or(i32::MAX)
+    }
+}
+
+async fn write(
+    tx: &mut Tx,
+    group: &str,
+    obligation: &Obligation,
+    record: &Record,
+    failure: Failure<'_>,
+    policy: Parking,
+) -> Result<Uuid, Error> {
     let id = match record.origin {
         Origin::Letter(id) => {
             lock_parked(tx, group, &[&obligation.aggregate]).await?;
-            fail_again(tx, id, fault, attempts).await?;
+            fail_again(tx, id, failure).await?;
             id
         }
         Origin::Topic => {
-            insert(tx, group, obligation, record, "dead", None, Some(fault), attempts).await?;
+            insert(tx, group, obligation, record, failure.state(), None, Some(failure)).await?;
             ids::letter(group, obligation.id)
         }
     };
@@ -100,7 +148,33 @@ pub async fn bury(
         // Nothing waits for it; what was claimed to drain it is given back.
         Parking::LatestWins | Parking::Independent => unpark(tx, group, &obligation.aggregate).await?,
     }
-    audit(tx, "system", "letter.dead", Some(id), &format!("{}: {}", fault.code, fault.message), None).await
+    Ok(id)
+}
+
+/// What these waiting letters wait for is there now (`item:MUG-RED`): they are tried at once.
+pub async fn appeared(tx: &mut Tx, group: &str, what: &[String]) -> Result<u64, Error> {
+    if what.is_empty() {
+        return Ok(0);
+    }
+    let sql = "update letters.letter set retry_at = now() where grp = $1 and missing = any($2) and state = 'waiting' and retry_at > now()";
+    Ok(sqlx::query(sql).bind(group).bind(what).execute(tx).await?.rows_affected())
+}
+
+/// Hands waiting letters (id, key) to the drain, if they still wait and are due.
+async fn wake(tx: &mut Tx, group: &str, due: &[(Uuid, String)]) -> Result<(), Error> {
+    let mut keys: Vec<&str> = due.iter().map(|it| it.1.as_str()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    lock_parked(tx, group, &keys).await?;
+    let sql = "with woken as (
+                 update letters.letter set state = 'replaying', retry_at = null, blocked_by = null
+                 where id = any($2) and state = 'waiting' and retry_at <= now() returning id, aggregate, ordinal)
+               insert into letters.parked (grp, aggregate, head, draining)
+               select distinct on (aggregate) $1, aggregate, id, true from woken order by aggregate, ordinal
+               on conflict (grp, aggregate) do update set head = excluded.head, draining = true";
+    let ids: Vec<Uuid> = due.iter().map(|it| it.0).collect();
+    sqlx::query(sql).bind(group).bind(&ids).execute(tx).await?;
+    Ok(())
 }
 
 /// Everything of the key that is still open waits behind this letter.
@@ -134,7 +208,7 @@ pub async fn settle(tx: &mut Tx, group: &str, aggregate: &str, letter: Uuid, sta
 pub(crate) async fn free_if_empty(tx: &mut Tx, group: &str, aggregate: &str) -> Result<(), Error> {
     let sql = "update letters.letter set state = 'replaying', blocked_by = null where grp = $1 and aggregate = $2 and state = 'held'";
     sqlx::query(sql).bind(group).bind(aggregate).execute(&mut *tx).await?;
-    let sql = "select id from letters.letter where grp = $1 and aggregate = $2 and state in ('dead', 'held', 'replaying') order by ordinal limit 1";
+    let sql = "select id from letters.letter where grp = $1 and aggregate = $2 and state in ('dead', 'held', 'waiting', 'replaying') order by ordinal limit 1";
     let next: Option<Uuid> = sqlx::query_scalar(sql).bind(group).bind(aggregate).fetch_optional(&mut *tx).await?;
     match next {
         None => unpark(tx, group, aggregate).await,
@@ -146,12 +220,12 @@ pub(crate) async fn free_if_empty(tx: &mut Tx, group: &str, aggregate: &str) -> 
     }
 }
 
-/// Dead letters about these subjects have been overtaken by a good version.
+/// Dead and waiting letters about these subjects have been overtaken by a good version.
 pub async fn supersede(tx: &mut Tx, group: &str, subjects: &[String]) -> Result<(), Error> {
     if subjects.is_empty() {
         return Ok(());
     }
-    let sql = "update letters.letter set state = 'superseded', settled_at = now() where grp = $1 and subject = any($2) and state = 'dead' returning id";
+    let sql = "update letters.letter set state = 'superseded', settled_at = now(), retry_at = null where grp = $1 and subject = any($2) and state in ('dead', 'waiting') returning id";
     let ended: Vec<Uuid> = sqlx::query_scalar(sql).bind(group).bind(subjects).fetch_all(&mut *tx).await?;
     for id in ended {
         audit(tx, "system", "letter.superseded", Some(id), "a later version was applied", None).await?;
@@ -173,7 +247,6 @@ pub async fn audit(
     Ok(())
 }
 
-#[expect(clippy::too_many_arguments, reason = "a row of a wide table, written in one place")]
 async fn insert(
     tx: &mut Tx,
     group: &str,
@@ -181,13 +254,14 @@ async fn insert(
     record: &Record,
     state: &str,
     blocked_by: Option<Uuid>,
-    fault: Option<&Fault>,
-    attempts: u32,
+    failure: Option<Failure<'_>>,
 ) -> Result<(), Error> {
+    let fault = failure.map(|it| it.fault);
+    let wait = failure.and_then(|it| it.wait);
     let sql =
         "insert into letters.letter (id, grp, ce_id, source, kind, aggregate, subject, state, blocked_by, origin_topic, origin_partition,
-                 origin_offset, origin_time_ms, key, value, headers, class, code, message, causes, fingerprint, missing, attempts)
-               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
+                 origin_offset, origin_time_ms, key, value, headers, class, code, message, causes, fingerprint, missing, attempts, retry_at, delays)
+               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, now() + $24, $25)
                on conflict on constraint letter_once do nothing";
     sqlx::query(sql)
         .bind(ids::letter(group, obligation.id))
@@ -212,17 +286,20 @@ async fn insert(
         .bind(fault.map(Fault::causes).unwrap_or_default())
         .bind(fault.map(Fault::fingerprint))
         .bind(fault.and_then(|it| it.missing.as_deref()))
-        .bind(i32::try_from(attempts).unwrap_or(i32::MAX))
+        .bind(failure.map_or(0, |it| it.attempts()))
+        .bind(wait)
+        .bind(i32::from(wait.is_some()))
         .execute(tx)
         .await?;
     Ok(())
 }
 
 /// The letter shows its last failure; the audit has all of them.
-async fn fail_again(tx: &mut Tx, id: Uuid, fault: &Fault, attempts: u32) -> Result<(), Error> {
-    let sql =
-        "update letters.letter set state = 'dead', blocked_by = null, class = $2, code = $3, message = $4, causes = $5, fingerprint = $6,
-                 missing = $7, attempts = attempts + $8, last_failed_at = now(), published_at = null
+async fn fail_again(tx: &mut Tx, id: Uuid, failure: Failure<'_>) -> Result<(), Error> {
+    let fault = failure.fault;
+    let sql = "update letters.letter set state = $9, blocked_by = null, class = $2, code = $3, message = $4, causes = $5, fingerprint = $6,
+                 missing = $7, attempts = attempts + $8, last_failed_at = now(), published_at = null,
+                 retry_at = now() + $10, delays = delays + $11
                where id = $1 and state = 'replaying'";
     sqlx::query(sql)
         .bind(id)
@@ -232,7 +309,10 @@ async fn fail_again(tx: &mut Tx, id: Uuid, fault: &Fault, attempts: u32) -> Resu
         .bind(fault.causes())
         .bind(fault.fingerprint())
         .bind(fault.missing.as_deref())
-        .bind(i32::try_from(attempts).unwrap_or(i32::MAX))
+        .bind(failure.attempts())
+        .bind(failure.state())
+        .bind(failure.wait)
+        .bind(i32::from(failure.wait.is_some()))
         .execute(tx)
         .await?;
     Ok(())

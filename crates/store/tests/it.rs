@@ -8,4 +8,5 @@ mod it {
     mod retention;
     mod roles;
     mod transaction;
+    mod waiting;
 }

@@ -80,6 +80,7 @@ impl Accountant {
 struct Metrics {
     obligations: Gauge<u64>,
     balanced: Gauge<u64>,
+    waiting: Gauge<u64>,
 }
 
 impl Metrics {
@@ -87,13 +88,20 @@ impl Metrics {
         let meter = global::meter("tradewind");
         Self {
             obligations: meter.u64_gauge("tradewind_obligations").with_description("Obligations by group and state").build(),
+            waiting: meter
+                .u64_gauge("tradewind_waiting_letters")
+                .with_description("Letters that are tried again by themselves, by group; in flight in the account")
+                .build(),
             balanced: meter.u64_gauge("tradewind_account_balanced").with_description("1 while both checks of the account hold").build(),
         }
     }
 
     fn show(&self, account: &Account) {
         let mut sums: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        let mut waiting: BTreeMap<&str, u64> = BTreeMap::new();
         for line in &account.lines {
+            let is_waiting = line.state == "in_flight" && line.reason.as_deref() == Some("waiting");
+            *waiting.entry(&line.group).or_default() += if is_waiting { line.count.unsigned_abs() } else { 0 };
             // States that emptied since the last turn must read zero.
             for state in STATES {
                 sums.entry((&line.group, state)).or_default();
@@ -102,6 +110,9 @@ impl Metrics {
         }
         for ((group, state), count) in sums {
             self.obligations.record(count, &[KeyValue::new("group", group.to_owned()), KeyValue::new("state", state.to_owned())]);
+        }
+        for (group, count) in waiting {
+            self.waiting.record(count, &[KeyValue::new("group", group.to_owned())]);
         }
         self.balanced.record(u64::from(account.balances()), &[]);
         for check in account.checks.iter().filter(|it| !it.holds) {

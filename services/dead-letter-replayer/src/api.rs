@@ -101,16 +101,17 @@ fn status(error: LetterError) -> Status {
     }
 }
 
-const STATES: [(LetterState, wire::LetterState); 6] = [
+const STATES: [(LetterState, wire::LetterState); 7] = [
     (LetterState::Dead, wire::LetterState::Dead),
     (LetterState::Held, wire::LetterState::Held),
+    (LetterState::Waiting, wire::LetterState::Waiting),
     (LetterState::Replaying, wire::LetterState::Replaying),
     (LetterState::Applied, wire::LetterState::Applied),
     (LetterState::Superseded, wire::LetterState::Superseded),
     (LetterState::Discarded, wire::LetterState::Discarded),
 ];
 
-/// Unspecified: dead and held, which is the store's default.
+/// Unspecified: dead, waiting and held, which is the store's default.
 fn state_filter(state: i32) -> Result<Vec<LetterState>, Status> {
     let state = wire::LetterState::try_from(state).map_err(|_| Status::invalid_argument("this state is unknown to this version"))?;
     Ok(STATES.iter().filter(|(_, it)| *it == state).map(|(it, _)| *it).collect())
@@ -140,6 +141,7 @@ fn shown(letter: &Letter) -> wire::Letter {
         first_failed_at: time(letter.first_failed_at),
         last_failed_at: time(letter.last_failed_at),
         held: u32::try_from(letter.held).unwrap_or(u32::MAX),
+        retry_at: letter.retry_at.and_then(time),
     }
 }
 

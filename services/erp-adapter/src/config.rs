@@ -38,6 +38,8 @@ pub struct TargetSettings {
     pub look_gap: Duration,
     #[serde(with = "humantime_serde", default = "default_dependency_wait")]
     pub dependency_wait_max: Duration,
+    #[serde(default = "default_delays")]
+    pub delays: u32,
     #[serde(with = "humantime_serde", default = "default_stock_interval")]
     pub stock_interval: Duration,
     #[serde(with = "humantime_serde", default = "default_comparison_interval")]
@@ -60,7 +62,11 @@ fn default_look_gap() -> Duration {
 }
 
 fn default_dependency_wait() -> Duration {
-    Duration::from_secs(60)
+    Duration::from_secs(60 * 60)
+}
+
+fn default_delays() -> u32 {
+    5
 }
 
 fn default_stock_interval() -> Duration {

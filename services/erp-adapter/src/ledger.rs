@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use connector::erp::Erp;
 use fault::Fault;
-use pipeline::{Batch, CommitError, Entry, Ledger, Next, Record, Turn};
+use pipeline::{Batch, CommitError, Drained, Entry, Ledger, Next, Turn};
 use store::letters::Drainer;
 use store::{Store, commit_error};
 use tokio::sync::Notify;
@@ -152,7 +152,7 @@ impl Ledger for EffectLedger {
         Ok(done.nexts)
     }
 
-    async fn drain(&self, max: usize) -> Result<Vec<Record>, Fault> {
+    async fn drain(&self, max: usize) -> Result<Vec<Drained>, Fault> {
         self.give_back().await?;
         Ok(self.drainer.drain(max).await?)
     }

@@ -172,6 +172,8 @@ impl Target {
         settings.stop_grace = service.grace.saturating_sub(CLOSING).max(CLOSING);
         settings.breaker = service.breaker.clone();
         settings.retry.dependency_cap = self.settings.dependency_wait_max;
+        settings.retry.delay_cap = self.settings.dependency_wait_max;
+        settings.retry.delays = Some(self.settings.delays);
         // Whatever is taken in is claimed ahead of its slot. Far more than the slots can do within a lease would be claimed
         // over and over, and after a crash would wait for leases that nobody needed.
         settings.bounds.partition_records_max = (self.settings.concurrency * 40).clamp(200, settings.bounds.partition_records_max);

@@ -32,6 +32,8 @@ pub(crate) struct Letter {
     first_failed_at: String,
     last_failed_at: String,
     held_behind_it: u32,
+    /// Only of a waiting one.
+    next_try_at: String,
 }
 
 #[derive(Serialize)]
@@ -146,6 +148,7 @@ fn wire_state(state: State) -> wire::LetterState {
     match state {
         State::Dead => wire::LetterState::Dead,
         State::Held => wire::LetterState::Held,
+        State::Waiting => wire::LetterState::Waiting,
         State::Replaying => wire::LetterState::Replaying,
         State::Applied => wire::LetterState::Applied,
         State::Superseded => wire::LetterState::Superseded,
@@ -159,6 +162,7 @@ fn letter(it: wire::Letter) -> Letter {
         origin: format!("{}[{}]@{}", it.topic, it.partition, it.offset),
         first_failed_at: time(it.first_failed_at),
         last_failed_at: time(it.last_failed_at),
+        next_try_at: time(it.retry_at),
         id: it.id,
         group: it.group,
         key: it.aggregate,
@@ -182,8 +186,10 @@ pub(crate) fn listed(letters: &[Letter]) -> String {
         return "no letters\n".to_owned();
     }
     let row = |it: &Letter| {
-        let behind = if it.held_behind_it > 0 { format!("{} held behind it", it.held_behind_it) } else { String::new() };
-        vec![it.id.clone(), it.state.clone(), it.group.clone(), it.key.clone(), it.code.clone(), it.message.clone(), behind]
+        let next_try = (!it.next_try_at.is_empty()).then(|| format!("next try {}", it.next_try_at));
+        let behind = (it.held_behind_it > 0).then(|| format!("{} held behind it", it.held_behind_it));
+        let notes: Vec<_> = next_try.into_iter().chain(behind).collect();
+        vec![it.id.clone(), it.state.clone(), it.group.clone(), it.key.clone(), it.code.clone(), it.message.clone(), notes.join(", ")]
     };
     table(&["id", "state", "group", "key", "code", "what", ""], &letters.iter().map(row).collect::<Vec<_>>())
 }
@@ -204,6 +210,9 @@ fn shown(it: &Shown) -> String {
         letter.last_failed_at,
         letter.origin
     );
+    if !letter.next_try_at.is_empty() {
+        out += &format!("tried again at {}\n", letter.next_try_at);
+    }
     for cause in &it.causes {
         out += &format!("  because {cause}\n");
     }
@@ -216,7 +225,7 @@ fn shown(it: &Shown) -> String {
     for (at, actor, verb, detail) in &it.history {
         out += &format!("  {at}  {actor}  {verb}  {detail}\n");
     }
-    if letter.state == "dead" {
+    if letter.state == "dead" || letter.state == "waiting" {
         out += &format!(
             "\nnext: tradewind dlq replay {} --reason '…'\n      tradewind dlq discard {} --reason '…' --held release\n",
             letter.id, letter.id

@@ -66,7 +66,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         let history = hand.note_failure(fault.class, now);
         let others_pass = lane.is_none_or(|index| self.lanes[index].circuit.succeeded_after(history.first_failure));
         let mut verdict = verdict(fault, history, others_pass, &self.settings.retry);
-        if verdict == Verdict::Letter && !self.may_be_a_letter(hand, fault, now) {
+        if matches!(verdict, Verdict::Letter | Verdict::PutOff(_)) && !self.may_be_a_letter(hand, fault, now) {
             verdict = Verdict::Withhold;
         }
         hand.resume = hand::Resume::after(verdict, lane);
@@ -83,11 +83,13 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             Verdict::Outage => lane.circuit.open(now.into_std()),
             Verdict::SlowDown(wait) => lane.slow_down(now.into_std(), wait),
             // Only what may be the target's illness counts against the target.
-            Verdict::Retry(_) | Verdict::Letter | Verdict::Withhold if fault.class == Class::Transient => {
+            Verdict::Retry(_) | Verdict::PutOff(_) | Verdict::Letter | Verdict::Withhold if fault.class == Class::Transient => {
                 lane.circuit.failed(now.into_std())
             }
             // It answered: it is there.
-            Verdict::Retry(_) | Verdict::Letter | Verdict::Withhold => lane.circuit.succeeded(now.into_std(), lane.spec.slots),
+            Verdict::Retry(_) | Verdict::PutOff(_) | Verdict::Letter | Verdict::Withhold => {
+                lane.circuit.succeeded(now.into_std(), lane.spec.slots)
+            }
         }
         self.hold_back_while_open();
     }

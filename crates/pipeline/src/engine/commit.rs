@@ -78,7 +78,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     /// The record itself failed in the ledger: nothing of it was stored.
     fn give_up_or_retry(&mut self, mut hand: Hand, fault: Fault) {
         let verdict = self.judge(&mut hand, &fault, None);
-        if verdict == Verdict::Letter && self.dispatcher.keeps(&hand.ticket) {
+        if matches!(verdict, Verdict::Letter | Verdict::PutOff(_)) && self.dispatcher.keeps(&hand.ticket) {
             let attempts = hand.attempts;
             self.pend(hand, Turn::Failed { fault: Arc::new(fault), verdict, attempts, report: None });
         } else {

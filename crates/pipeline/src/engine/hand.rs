@@ -44,7 +44,8 @@ impl Resume {
         match (verdict, lane) {
             (Verdict::Outage, Some(lane)) => Self::WithLane(lane),
             (Verdict::Outage, None) => Self::After(Duration::from_secs(1)),
-            (Verdict::Retry(wait) | Verdict::SlowDown(wait), _) => Self::After(wait),
+            // Should the ledger not keep what is put off, its key waits here.
+            (Verdict::Retry(wait) | Verdict::SlowDown(wait) | Verdict::PutOff(wait), _) => Self::After(wait),
             (Verdict::Letter, _) => Self::After(Duration::ZERO),
             (Verdict::Withhold, _) => Self::WithBreaker,
         }
@@ -64,7 +65,7 @@ impl Hand {
             self.attempts += 1;
         }
         let first_failure = *self.first_failure.get_or_insert(now);
-        History { attempts: self.attempts, first_failure: first_failure.into_std() }
+        History { attempts: self.attempts, delays: self.ticket.delays, first_failure: first_failure.into_std() }
     }
 
     /// The one line about a failure, in the record's span: a human must look at a letter, everything else goes on by itself.
@@ -75,6 +76,9 @@ impl Hand {
             Verdict::Letter => {
                 telemetry::spans::fail(&self.span, code);
                 tracing::error!(class, code, attempts, error = %fault, "given up, it becomes a letter");
+            }
+            Verdict::PutOff(wait) => {
+                tracing::warn!(class, code, attempts, delays = self.ticket.delays, ?wait, error = %fault, "put off, its key waits behind it")
             }
             Verdict::Retry(wait) => tracing::debug!(class, code, attempts, ?wait, error = %fault, "failed, it is tried again"),
             Verdict::Withhold => {

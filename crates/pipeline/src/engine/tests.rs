@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::*;
 use crate::policy::Verdict;
-use crate::record::Origin;
+use crate::record::{Origin, Record};
 use crate::seam::{Batch, CommitError, Entry, LaneSpec, Next};
 
 /// What the world saw, in order.
@@ -18,6 +18,8 @@ use crate::seam::{Batch, CommitError, Entry, LaneSpec, Next};
 struct World {
     acts: Mutex<Vec<String>>,
     letters: Mutex<Vec<(String, &'static str, u32)>>,
+    /// Waiting letters, with their waits.
+    waiting: Mutex<Vec<(String, Duration)>>,
     stored: Mutex<HashMap<i32, i64>>,
     paused: Mutex<HashSet<i32>>,
     /// What the next act on a value answers, until it is used up.
@@ -32,7 +34,7 @@ struct World {
     /// What was wrong with bad records is no longer.
     cured: Mutex<bool>,
     /// Letters whose turn has come.
-    due: Mutex<Vec<Record>>,
+    due: Mutex<Vec<Drained>>,
 }
 
 #[async_trait]
@@ -54,7 +56,7 @@ impl Ledger for World {
         Ok(batch.iter().map(|entry| self.next(entry)).collect())
     }
 
-    async fn drain(&self, _: usize) -> Result<Vec<Record>, Fault> {
+    async fn drain(&self, _: usize) -> Result<Vec<Drained>, Fault> {
         Ok(std::mem::take(&mut *self.due.lock().unwrap()))
     }
 }
@@ -72,6 +74,10 @@ impl World {
             Turn::Acted(_) => Next::Done,
             Turn::Failed { fault, verdict: Verdict::Letter, attempts, .. } => {
                 self.letters.lock().unwrap().push((value, fault.code, *attempts));
+                Next::Done
+            }
+            Turn::Failed { verdict: Verdict::PutOff(wait), .. } => {
+                self.waiting.lock().unwrap().push((value, *wait));
                 Next::Done
             }
             Turn::Failed { .. } => Next::Later(Duration::ZERO),
@@ -339,7 +345,7 @@ async fn one_order_an_hour_against_an_ill_target_is_not_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_keeps_failing_while_others_pass_becomes_a_letter() {
+async fn a_key_that_keeps_failing_while_others_pass_is_put_off() {
     let mut rig = Rig::start();
     let ill = || Fault::new(Class::Transient, "http_500", "internal error");
     rig.world.failures.lock().unwrap().insert("cursed".to_owned(), (0..50).map(|_| ill()).collect());
@@ -347,10 +353,30 @@ async fn a_key_that_keeps_failing_while_others_pass_becomes_a_letter() {
     for index in 0..400 {
         rig.send(&format!("other {}", index % 3), "fine");
     }
+    rig.until_stored(401).await;
+    assert!(rig.world.letters.lock().unwrap().is_empty());
+    assert_eq!(*rig.world.waiting.lock().unwrap(), [("cursed".to_owned(), Duration::from_secs(30))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_was_put_off_often_enough_becomes_a_letter_after_one_more_try() {
+    let mut rig = Rig::start();
+    let ill = || Fault::new(Class::DependencyMissing, "erp_unknown_item", "item A-1 is unknown");
+    rig.world.failures.lock().unwrap().insert("cursed".to_owned(), (0..7).map(|_| ill()).collect());
+    rig.send("a", "cursed");
+    rig.until_stored(1).await;
+    assert_eq!(rig.world.failures.lock().unwrap()["cursed"].len(), 4, "two waits in memory, and what is longer is put off");
+    let letter = |delays| {
+        let record = Record { origin: Origin::Letter(uuid::Uuid::from_u128(1)), ..rig.record("a", "cursed") };
+        Drained { record, delays }
+    };
+    for (delays, wait) in [(1, 120), (4, 3_600)] {
+        *rig.world.due.lock().unwrap() = vec![letter(delays)];
+        rig.until(|world| world.waiting.lock().unwrap().last() == Some(&("cursed".to_owned(), Duration::from_secs(wait)))).await;
+    }
+    *rig.world.due.lock().unwrap() = vec![letter(5)];
     rig.until(|world| !world.letters.lock().unwrap().is_empty()).await;
-    let letters = rig.world.letters.lock().unwrap().clone();
-    assert_eq!(letters[0].0, "cursed");
-    assert!(letters[0].2 >= 5);
+    assert_eq!(rig.world.failures.lock().unwrap()["cursed"].len(), 1, "each was one try");
 }
 
 #[tokio::test(start_paused = true)]
@@ -467,6 +493,7 @@ async fn letters_of_letters_count_for_no_partition_and_are_never_withheld() {
     rig.until_stored(1).await;
     let letter =
         |index: u128| Record { origin: Origin::Letter(uuid::Uuid::from_u128(index)), ..rig.record(&format!("l{index}"), "bad letter") };
+    let letter = |index| Drained { record: letter(index), delays: 0 };
     *rig.world.due.lock().unwrap() = (0..20).map(letter).collect();
     rig.until(|world| world.letters.lock().unwrap().len() == 20).await;
     assert!(rig.world.paused.lock().unwrap().is_empty());

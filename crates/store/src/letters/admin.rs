@@ -17,6 +17,8 @@ use crate::{Error, Store, Tx};
 pub enum LetterState {
     Dead,
     Held,
+    /// It is tried again by itself.
+    Waiting,
     Replaying,
     Applied,
     Superseded,
@@ -24,12 +26,13 @@ pub enum LetterState {
 }
 
 impl LetterState {
-    pub const ALL: [Self; 6] = [Self::Dead, Self::Held, Self::Replaying, Self::Applied, Self::Superseded, Self::Discarded];
+    pub const ALL: [Self; 7] = [Self::Dead, Self::Held, Self::Waiting, Self::Replaying, Self::Applied, Self::Superseded, Self::Discarded];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Dead => "dead",
             Self::Held => "held",
+            Self::Waiting => "waiting",
             Self::Replaying => "replaying",
             Self::Applied => "applied",
             Self::Superseded => "superseded",
@@ -58,6 +61,8 @@ pub struct Letter {
     pub offset: i64,
     pub first_failed_at: DateTime<Utc>,
     pub last_failed_at: DateTime<Utc>,
+    /// Of a waiting one: when it is tried again.
+    pub retry_at: Option<DateTime<Utc>>,
     /// Records held behind it.
     pub held: i64,
 }
@@ -81,7 +86,7 @@ pub struct AuditEntry {
     pub detail: String,
 }
 
-/// `None` everywhere: dead and held letters of all groups.
+/// `None` everywhere: dead, waiting and held letters of all groups.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     pub states: Vec<LetterState>,
@@ -112,7 +117,7 @@ pub enum DiscardScope {
 pub enum LetterError {
     #[error("there is no letter {0}")]
     NotFound(Uuid),
-    #[error("letter {id} is {is}, only a dead letter can be {verb}; see `tradewind dlq show {id}`")]
+    #[error("letter {id} is {is}, only a dead or waiting letter can be {verb}; see `tradewind dlq show {id}`")]
     State { id: Uuid, is: &'static str, verb: &'static str },
     #[error("a reason is needed: it is kept with the letter")]
     NoReason,
@@ -121,12 +126,13 @@ pub enum LetterError {
 }
 
 const COLUMNS: &str = "l.id, l.grp, l.ce_id, l.aggregate, l.kind, l.state, l.blocked_by, l.class, l.code, l.message, l.fingerprint, l.attempts,
-    l.origin_topic, l.origin_partition, l.origin_offset, l.first_failed_at, l.last_failed_at,
-    (select count(*) from letters.letter h where h.grp = l.grp and h.aggregate = l.aggregate and h.state = 'held' and l.state = 'dead') as held";
+    l.origin_topic, l.origin_partition, l.origin_offset, l.first_failed_at, l.last_failed_at, l.retry_at,
+    (select count(*) from letters.letter h where h.grp = l.grp and h.aggregate = l.aggregate and h.state = 'held' and l.state in ('dead', 'waiting')) as held";
 
 /// `after`: [`Page::next`] of the page before.
 pub async fn list(store: &Store, filter: &Filter, after: Option<(DateTime<Utc>, Uuid)>, limit: u32) -> Result<Page, Error> {
-    let states = if filter.states.is_empty() { vec![LetterState::Dead, LetterState::Held] } else { filter.states.clone() };
+    let states =
+        if filter.states.is_empty() { vec![LetterState::Dead, LetterState::Waiting, LetterState::Held] } else { filter.states.clone() };
     let sql = format!(
         "select {COLUMNS} from letters.letter l
          where l.state = any($1) and ($2::text is null or l.grp = $2) and ($3::text is null or l.code = $3)
@@ -203,7 +209,7 @@ pub struct Original {
     pub headers: Headers,
 }
 
-/// Another try in the group that failed. Later records of its key follow in order when it succeeds. `request_id`: the same
+/// Another try in the group that failed, at once. Later records of its key follow in order when it succeeds. `request_id`: the same
 /// request again changes nothing.
 pub async fn replay(
     store: &Store,
@@ -218,17 +224,20 @@ pub async fn replay(
         .transaction(move |tx| {
             Box::pin(async move {
                 let Some(head) = request.begin(tx, "letter.replay").await? else { return Ok(None) };
-                if head.state != "dead" {
+                if !head.is_open() {
                     return Ok(Some(head.state));
                 }
-                sqlx::query("update letters.letter set state = 'replaying', replays = replays + 1, blocked_by = null where id = $1")
-                    .bind(request.id)
-                    .execute(&mut *tx)
-                    .await?;
+                // A waiting one did not die: nobody was told that it did, and nobody is told that it lives.
+                let was_dead = head.state == "dead";
+                let sql =
+                    "update letters.letter set state = 'replaying', replays = replays + $2, delays = 0, retry_at = null, blocked_by = null
+                           where id = $1";
+                sqlx::query(sql).bind(request.id).bind(i32::from(was_dead)).execute(&mut *tx).await?;
                 let sql = "insert into letters.parked (grp, aggregate, head, draining) values ($1, $2, $3, true)
                            on conflict (grp, aggregate) do update set head = $3, draining = true, claimed_by = null, claimed_until = null";
                 sqlx::query(sql).bind(&head.group).bind(&head.aggregate).bind(request.id).execute(&mut *tx).await?;
-                request.finish(tx, "letter.replay", &[request.id]).await?;
+                let told = if was_dead { vec![request.id] } else { Vec::new() };
+                request.finish(tx, "letter.replay", &told).await?;
                 Ok(None)
             })
         })
@@ -251,10 +260,10 @@ pub async fn discard(
         .transaction(move |tx| {
             Box::pin(async move {
                 let Some(head) = request.begin(tx, "letter.discard").await? else { return Ok((None, 0)) };
-                if head.state != "dead" {
+                if !head.is_open() {
                     return Ok((Some(head.state), 0));
                 }
-                let sql = "update letters.letter set state = 'discarded', settled_at = now(), blocked_by = null
+                let sql = "update letters.letter set state = 'discarded', settled_at = now(), blocked_by = null, retry_at = null
                            where grp = $1 and (id = $2 or ($3 and aggregate = $4 and state = 'held')) returning id";
                 let ended: Vec<Uuid> = sqlx::query_scalar(sql)
                     .bind(&head.group)
@@ -288,6 +297,12 @@ struct Head {
     group: String,
     aggregate: String,
     state: String,
+}
+
+impl Head {
+    fn is_open(&self) -> bool {
+        matches!(self.state.as_str(), "dead" | "waiting")
+    }
 }
 
 impl Request {
@@ -371,6 +386,7 @@ fn letter(row: &PgRow) -> Result<Letter, Error> {
         offset: row.try_get("origin_offset")?,
         first_failed_at: row.try_get("first_failed_at")?,
         last_failed_at: row.try_get("last_failed_at")?,
+        retry_at: row.try_get("retry_at")?,
         held: row.try_get("held")?,
     })
 }

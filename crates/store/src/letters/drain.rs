@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use pipeline::{Batch, Next, Origin, Partition, Record};
+use pipeline::{Batch, Drained, Next, Origin, Partition, Record};
 use sqlx::Row as _;
 use uuid::Uuid;
 
@@ -28,7 +28,8 @@ impl Drainer {
     }
 
     /// Letters in the order of their keys, at most `max` that are not out already. Claims are renewed on the way.
-    pub async fn drain(&self, max: usize) -> Result<Vec<Record>, Error> {
+    pub async fn drain(&self, max: usize) -> Result<Vec<Drained>, Error> {
+        self.wake(max).await?;
         let sql = "update letters.parked set claimed_by = $2, claimed_until = now() + $3
                    where grp = $1 and aggregate in (
                      select aggregate from letters.parked
@@ -46,7 +47,8 @@ impl Drainer {
             return Ok(Vec::new());
         }
         let out: Vec<Uuid> = self.in_hand.lock().expect("nobody panics with it").iter().copied().collect();
-        let sql = "select id, origin_topic, origin_partition, origin_offset, origin_time_ms, key, value, headers from letters.letter
+        let sql =
+            "select id, origin_topic, origin_partition, origin_offset, origin_time_ms, key, value, headers, delays from letters.letter
                    where grp = $1 and aggregate = any($2) and state = 'replaying' and id <> all($3) order by ordinal limit $4";
         let rows = sqlx::query(sql)
             .bind(&self.group)
@@ -55,11 +57,11 @@ impl Drainer {
             .bind(i64::try_from(max).unwrap_or(i64::MAX))
             .fetch_all(self.store.pool())
             .await?;
-        let mut records = Vec::with_capacity(rows.len());
+        let mut letters = Vec::with_capacity(rows.len());
         for row in rows {
             let id: Uuid = row.try_get("id")?;
             let topic: String = row.try_get("origin_topic")?;
-            records.push(Record {
+            let record = Record {
                 partition: Partition::new(topic, row.try_get("origin_partition")?),
                 offset: row.try_get("origin_offset")?,
                 timestamp_ms: row.try_get("origin_time_ms")?,
@@ -67,10 +69,24 @@ impl Drainer {
                 value: row.try_get::<Vec<u8>, _>("value")?.into(),
                 headers: decode_headers(row.try_get("headers")?)?,
                 origin: Origin::Letter(id),
-            });
+            };
+            let delays: i32 = row.try_get("delays")?;
+            letters.push(Drained { record, delays: u32::try_from(delays).unwrap_or(0) });
             self.in_hand.lock().expect("nobody panics with it").insert(id);
         }
-        Ok(records)
+        Ok(letters)
+    }
+
+    /// Letters whose wait is over, or who miss nothing any more. Whoever looks first wakes them; who drains them is another matter.
+    async fn wake(&self, max: usize) -> Result<(), Error> {
+        let sql = "select id, aggregate from letters.letter where grp = $1 and state = 'waiting' and retry_at <= now() order by retry_at limit $2";
+        let due: Vec<(Uuid, String)> =
+            sqlx::query_as(sql).bind(&self.group).bind(i64::try_from(max).unwrap_or(i64::MAX)).fetch_all(self.store.pool()).await?;
+        if due.is_empty() {
+            return Ok(());
+        }
+        let group = self.group.clone();
+        self.store.transaction(move |tx| Box::pin(async move { super::wake(tx, &group, &due).await })).await
     }
 
     /// After a commit: settled letters may come out again, should somebody replay them.

@@ -53,4 +53,4 @@ grant select (aggregate, sequence, display_number, stage, stage_reason, target, 
 grant select (target, op_key, ce_id, aggregate, operation, seq, state, started_at, settled_at) on effects.effect to {p}reader;
 grant select (target, op_key, step, state, attempt, status, unknown_since, updated_at) on effects.effect_step to {p}reader;
 grant select (id, grp, ce_id, source, kind, aggregate, subject, ordinal, state, blocked_by, origin_topic, origin_partition, origin_offset, origin_time_ms,
-    class, code, message, fingerprint, attempts, first_failed_at, last_failed_at, replays, settled_at, published_at) on letters.letter to {p}reader;
+    class, code, message, fingerprint, attempts, first_failed_at, last_failed_at, retry_at, delays, replays, settled_at, published_at) on letters.letter to {p}reader;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::headers::{self, Headers};
@@ -115,8 +116,22 @@ impl Group {
         }
     }
 
+    /// Its first try failed, as the engine would say it: once more after this wait. `missing`: what must appear first.
+    pub(super) async fn put_off(&self, record: &Record, wait: Duration, missing: Option<&str>) {
+        assert!(matches!(self.arrives(record).await, Next::Fail(_)));
+        let mut fault = Fault::new(Class::DependencyMissing, "erp_unknown_item", "an item is unknown");
+        fault.missing = missing.map(ToOwned::to_owned);
+        let turn = Turn::Failed { fault: Arc::new(fault), verdict: Verdict::PutOff(wait), attempts: 3, report: None };
+        assert!(matches!(self.turn(record, turn).await, Next::Done));
+    }
+
+    /// Time passes.
+    pub(super) async fn wait_is_over(&self) {
+        sqlx::query("update letters.letter set retry_at = now() where state = 'waiting'").execute(self.store.pool()).await.unwrap();
+    }
+
     pub(super) async fn drained(&self) -> Vec<Record> {
-        self.ledger.drain(100).await.unwrap()
+        self.ledger.drain(100).await.unwrap().into_iter().map(|it| it.record).collect()
     }
 
     pub(super) async fn states(&self) -> Vec<(String, String)> {

@@ -122,7 +122,7 @@ async fn one_process_drains_a_key() {
     sqlx::query("update letters.parked set claimed_until = now() - interval '1 second'").execute(group.store.pool()).await.unwrap();
     let taken = other.drain(10).await.unwrap();
     assert_eq!(taken.len(), 1, "a dead process's keys go on");
-    assert_eq!(taken[0].origin, Origin::Letter(head()));
+    assert_eq!(taken[0].record.origin, Origin::Letter(head()));
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn only_a_dead_letter_changes_and_only_with_a_reason() {
     let group = parked().await;
     let held = contracts::ids::letter(GROUP, uuid::Uuid::from_u128(2));
     let error = letters::replay(&group.store, held, "ada", "try", None, nobody()).await.unwrap_err();
-    assert!(error.to_string().contains("is held, only a dead letter can be replayed"), "{error}");
+    assert!(error.to_string().contains("is held, only a dead or waiting letter can be replayed"), "{error}");
     assert!(matches!(letters::replay(&group.store, head(), "ada", " ", None, nobody()).await, Err(LetterError::NoReason)));
     let missing = letters::replay(&group.store, uuid::Uuid::nil(), "ada", "try", None, nobody()).await;
     assert!(matches!(missing, Err(LetterError::NotFound(_))));

@@ -1,15 +1,16 @@
 //! Stock levels against what was last said of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SecondsFormat};
 use contracts::ids;
+use contracts::topics::groups;
 use contracts::wire::{Change, ChangeKind, Changed, Entity, Wire as _, changed_paths, entity_hash};
 use domain::{ConnectionId, EntityKind, StockLevel, TargetId};
 use pipeline::OutRecord;
 use pipeline::outgoing::Event;
 use store::effects::captures::{self, Captured};
-use store::{Error, Tx, outbox};
+use store::{Error, Tx, letters, outbox};
 use tracing::Span;
 use uuid::Uuid;
 
@@ -34,6 +35,10 @@ pub(super) async fn store(tx: &mut Tx, target: &TargetId, topic: &str, levels: V
     let records: Vec<_> = news.iter().map(|(id, seen, now)| span.in_scope(|| record(target, topic, seen, now, known.get(*id)))).collect();
     let rows: Vec<_> = news.iter().map(|(id, _, now)| (*id, now)).collect();
     captures::write(tx, target.as_str(), kind, &rows).await?;
+    // A level that was never seen may be of an item that somebody has just added: commands wait for such.
+    let added: BTreeSet<String> =
+        news.iter().filter(|(id, ..)| !known.contains_key(*id)).map(|(_, seen, _)| format!("item:{}", seen.level.sku)).collect();
+    letters::appeared(tx, &groups::erp(target), &added.into_iter().collect::<Vec<_>>()).await?;
     outbox::insert_captured(tx, target.as_str(), &records).await?;
     Ok(news.len())
 }

@@ -10,7 +10,7 @@ use connector::erp::{Findings, Identity};
 use contracts::topics::Parking;
 use contracts::wire::Wire as _;
 use domain::ErpCommand;
-use fault::Fault;
+use fault::{Class, Fault};
 use pipeline::{Batch, Next, Origin, OutRecord, Position, Turn, Verdict};
 use store::decisions::{Input, State};
 use store::effects::identities::{self, Wanted};
@@ -81,6 +81,7 @@ impl Work {
         let mut open = self.take_in(tx).await?;
         self.open_effects(tx, &open).await?;
         self.note_results(tx).await?;
+        self.put_off(tx).await?;
         self.bury(tx).await?;
         open.extend(self.each(|turn| matches!(turn, Turn::Acted(Report::Step(_)))));
         self.advance(tx, open).await?;
@@ -188,7 +189,7 @@ impl Work {
                 Turn::Arrived | Turn::Acted(_) => {}
             }
             if let Turn::Failed { verdict, .. } = &entry.turn
-                && *verdict != Verdict::Letter
+                && !matches!(verdict, Verdict::Letter | Verdict::PutOff(_))
             {
                 self.nexts[index] = Some(Next::Later(Duration::ZERO));
             }
@@ -254,6 +255,28 @@ impl Work {
         &mut effect.steps[index]
     }
 
+    /// What is tried again much later: a waiting letter, its key parked. Nobody is told: the command is in flight.
+    async fn put_off(&mut self, tx: &mut Tx) -> Result<(), Error> {
+        for index in self.each(|turn| matches!(turn, Turn::Failed { verdict: Verdict::PutOff(_), .. })) {
+            let entry = Arc::clone(&self.batch[index]);
+            let Turn::Failed { fault, attempts, verdict: Verdict::PutOff(wait), .. } = &entry.turn else { continue };
+            letters::put_off(tx, self.group(), &self.obligations[index], &entry.record, fault, *attempts, *wait, Parking::Park).await?;
+            // Others may look for a customer meanwhile, unless our request for it is in doubt.
+            if let Some(op) = self.op(index).cloned()
+                && fault.class == Class::DependencyMissing
+            {
+                self.release_identities(tx, &op).await?;
+            }
+            self.nexts[index] = Some(Next::Done);
+        }
+        Ok(())
+    }
+
+    async fn release_identities(&self, tx: &mut Tx, op: &Op) -> Result<(), Error> {
+        let held: Vec<_> = op.steps.iter().filter_map(|it| it.identity.as_ref()).map(|it| wanted(it, op)).collect();
+        identities::release(tx, self.target(), &held).await
+    }
+
     /// What can't pass: a letter, its key parked, and the outcome that says so.
     async fn bury(&mut self, tx: &mut Tx) -> Result<(), Error> {
         for index in self.each(|turn| matches!(turn, Turn::Failed { .. })) {
@@ -264,8 +287,7 @@ impl Work {
             letters::bury(tx, self.group(), obligation, &entry.record, fault, *attempts, Parking::Park).await?;
             let op = self.op(index).cloned();
             if let Some(op) = &op {
-                let held: Vec<_> = op.steps.iter().filter_map(|it| it.identity.as_ref()).map(|it| wanted(it, op)).collect();
-                identities::release(tx, self.target(), &held).await?;
+                self.release_identities(tx, op).await?;
                 if let Some(effect) = self.effects.get_mut(op.key())
                     && effect.state == EffectState::InFlight
                 {

@@ -117,6 +117,24 @@ async fn what_is_there_is_told_first_and_then_what_changes() {
 }
 
 #[tokio::test]
+async fn an_item_that_shows_up_ends_the_wait_of_those_that_miss_it() {
+    let rig = Rig::new().await;
+    for (n, missing) in [(1, "item:MUG"), (2, "item:CUP")] {
+        let sql = "insert into letters.letter (id, grp, ce_id, source, kind, aggregate, state, origin_topic, origin_partition, origin_offset,
+                     origin_time_ms, key, value, headers, missing, retry_at)
+                   values (gen_random_uuid(), 'erp-adapter-erp-main', gen_random_uuid(), 'shop', 'order', $1, 'waiting', 'commands', 0, 0, 0,
+                     '', '', '', $2, now() + interval '1 hour')";
+        sqlx::query(sql).bind(format!("shop/order/{n}")).bind(missing).execute(rig.store.pool()).await.unwrap();
+    }
+    rig.stock.set("MUG", 10);
+    let _process = rig.start(rig.capture());
+    rig.until_told(&["MUG 10 @ 1"]).await;
+    let due: Vec<String> =
+        sqlx::query_scalar("select missing from letters.letter where retry_at <= now()").fetch_all(rig.store.pool()).await.unwrap();
+    assert_eq!(due, ["item:MUG"]);
+}
+
+#[tokio::test]
 async fn looking_again_is_no_news_in_whatever_process() {
     let rig = Rig::new().await;
     rig.stock.set("MUG", 10);

@@ -18,6 +18,8 @@ pub(crate) enum Fate {
     RequestLost,
     /// Understood and refused.
     Rejected,
+    /// An item of it is unknown.
+    Missing,
     /// A clear error, nothing done.
     Refused,
     Panic,
@@ -195,6 +197,11 @@ impl Erp for FakeErp {
             }
             Some(Fate::RequestLost) => return Err(lost()),
             Some(Fate::Rejected) => return Err(Fault::new(Class::BusinessRejected, "erp_unknown_item", "item A-1 is unknown").into()),
+            Some(Fate::Missing) => {
+                let mut fault = Fault::new(Class::DependencyMissing, "erp_unknown_item", "item A-1 is unknown");
+                fault.missing = Some("item:A-1".to_owned());
+                return Err(fault.into());
+            }
             Some(Fate::Refused) => return Err(Fault::new(Class::Transient, "erp_500", "internal error").into()),
             Some(Fate::Panic) => panic!("connector bug"),
         }

@@ -50,6 +50,42 @@ async fn a_rejection_parks_its_order_and_a_replay_brings_the_rest_in_order() {
 }
 
 #[tokio::test]
+async fn a_command_that_misses_an_item_waits_as_a_letter_until_the_item_is_there() {
+    let world = World::new(FakeErp::new(Guarantee::Unique)).await;
+    world.erp.script("1", "create", &[Fate::Missing, Fate::Missing]);
+    world.send(&order("1"), "place", 1);
+    world.send(&order("1"), "revise", 2);
+    world.send(&order("2"), "place", 1);
+    let process = world.start();
+    process.until_settled(3).await;
+    world.until_letters(&["waiting", "held"]).await;
+    assert_eq!(world.erp.booked(), ["2 create", "2 confirm"], "another order is not concerned");
+    assert!(told(&world).await.is_empty(), "it is not dead");
+    assert_eq!(world.count("select count(*) from effects.effect where state = 'in_flight'").await, 1);
+
+    let group = world.group();
+    let appeared =
+        world.store.transaction(move |tx| Box::pin(async move { letters::appeared(tx, &group, &["item:A-1".to_owned()]).await }));
+    assert_eq!(appeared.await.unwrap(), 1);
+    world.until_letters(&["applied", "applied"]).await;
+    assert_eq!(world.erp.booked(), ["2 create", "2 confirm", "1 create", "1 confirm", "1 rewrite"]);
+    assert_eq!(world.count("select count(*) from letters.parked").await, 0);
+}
+
+#[tokio::test]
+async fn a_command_that_waited_often_enough_is_dead_and_somebody_hears_of_it() {
+    let mut world = World::new(FakeErp::new(Guarantee::Unique)).await;
+    world.delay = std::time::Duration::from_millis(1);
+    world.erp.script("1", "create", &[Fate::Missing; 7]);
+    world.send(&order("1"), "place", 1);
+    let _process = world.start();
+    world.until_letters(&["dead"]).await;
+    let outcome = told(&world).await.remove(0);
+    assert_eq!((outcome.state, outcome.failure.unwrap().code.as_str()), (OutcomeState::Dead, "erp_unknown_item"));
+    assert_eq!(world.count("select attempts::bigint from letters.letter").await, 7, "two looks in a row, and one after each of five waits");
+}
+
+#[tokio::test]
 async fn a_replay_goes_on_at_the_first_step_that_is_not_done() {
     let world = World::new(FakeErp::new(Guarantee::Lookup)).await;
     world.erp.script("1", "confirm", &[Fate::Rejected]);

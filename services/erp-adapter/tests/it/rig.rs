@@ -20,8 +20,8 @@ use fault::Fault;
 use pipeline::engine::Stopped;
 use pipeline::seam::ActError;
 use pipeline::{
-    Actor, Batch, CommitError, Engine, EngineSettings, LaneSpec, Ledger, Next, Origin, OutRecord, Partition, Position, Record, Source,
-    SourceControl, SourceEvent,
+    Actor, Batch, CommitError, Drained, Engine, EngineSettings, LaneSpec, Ledger, Next, Origin, OutRecord, Partition, Position, Record,
+    Source, SourceControl, SourceEvent,
 };
 use store::{Store, StoreSettings};
 use tokio::sync::{Notify, mpsc};
@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) erp: Arc<FakeErp>,
     pub(crate) published: Arc<Mutex<Vec<OutRecord>>>,
+    /// The first wait of a command that is put off.
+    pub(crate) delay: Duration,
     pub(crate) records: Mutex<Vec<Record>>,
     pub(crate) settings: LedgerSettings,
     pub(crate) slots: usize,
@@ -58,6 +60,7 @@ impl World {
             records: Mutex::default(),
             settings: LedgerSettings { lease: Duration::from_secs(10), look_gap: Duration::from_millis(40) },
             slots: 4,
+            delay: Duration::from_secs(3600),
             target: target.to_owned(),
         }
     }
@@ -136,6 +139,9 @@ impl World {
         settings.drain_interval = Duration::from_millis(30);
         settings.retry.backoff_first = Duration::from_millis(5);
         settings.retry.backoff_cap = Duration::from_millis(50);
+        settings.retry.dependency_first = Duration::from_millis(5);
+        settings.retry.in_place_max = Duration::from_millis(10);
+        settings.retry.delay_first = self.delay;
         let (events, receiver) = mpsc::unbounded_channel();
         let engine = Engine::new(
             settings,
@@ -289,7 +295,7 @@ impl Ledger for Fused {
         nexts
     }
 
-    async fn drain(&self, max: usize) -> Result<Vec<Record>, Fault> {
+    async fn drain(&self, max: usize) -> Result<Vec<Drained>, Fault> {
         self.inner.drain(max).await
     }
 }

@@ -94,7 +94,7 @@ impl Group {
             if letters.is_empty() {
                 return said;
             }
-            for record in letters {
+            for pipeline::Drained { record, .. } in letters {
                 said.push(self.settle(&record).await);
             }
         }

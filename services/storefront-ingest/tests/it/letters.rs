@@ -71,11 +71,11 @@ async fn a_letter_that_is_replayed_is_mapped_and_settled() {
     assert_eq!(group.settle(&record).await, "letter unknown_connection");
     let letter = ids::letter(groups::MAPPER, record.headers.event_id().unwrap());
     letters::replay(&group.store, letter, "ada", "the connection is there now", None, Arc::new(|_| None)).await.unwrap();
-    let [drained]: [_; 1] = pipeline::Ledger::drain(&group.ledger, 10).await.unwrap().try_into().unwrap();
+    let [pipeline::Drained { record: drained, .. }]: [_; 1] = pipeline::Ledger::drain(&group.ledger, 10).await.unwrap().try_into().unwrap();
     assert_eq!(drained.value, record.value);
     assert_eq!(group.settle(&drained).await, "letter unknown_connection", "it is not");
     letters::replay(&group.store, letter, "ada", "now", None, Arc::new(|_| None)).await.unwrap();
-    let mut drained = pipeline::Ledger::drain(&group.ledger, 10).await.unwrap().remove(0);
+    let mut drained = pipeline::Ledger::drain(&group.ledger, 10).await.unwrap().remove(0).record;
     drained.headers.set(contracts::headers::CONNECTION, b"shop-eu".to_vec());
     let next = group.arrives(&drained).await;
     assert!(matches!(next, Next::Act(_)));

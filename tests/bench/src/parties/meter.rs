@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use fault::Fault;
-use pipeline::{Batch, CommitError, Ledger, Next, Record, Turn};
+use pipeline::{Batch, CommitError, Drained, Ledger, Next, Turn};
 use tokio::sync::Notify;
 
 use super::Work;
@@ -97,7 +97,7 @@ impl<L: Ledger> Ledger for Metered<L> {
         Ok(nexts)
     }
 
-    async fn drain(&self, max: usize) -> Result<Vec<Record>, Fault> {
+    async fn drain(&self, max: usize) -> Result<Vec<Drained>, Fault> {
         self.inner.drain(max).await
     }
 }
