@@ -6,6 +6,7 @@
 
 mod act;
 mod brake;
+mod careful;
 mod commit;
 mod hand;
 mod revoke;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::breaker::{Breaker, BreakerSettings};
+use crate::care::Care;
 use crate::circuit::CircuitSettings;
 use crate::dispatch::{Bounds, Dispatcher, Signal, Ticket};
 use crate::lanes::Lane;
@@ -30,9 +32,12 @@ use crate::policy::RetrySettings;
 use crate::record::Partition;
 use crate::seam::{ActError, Actor, Drained, Ledger, Source, SourceControl, SourceEvent, Turn};
 
+use careful::Cared;
 use commit::Committed;
 use hand::{Hand, Timers};
 use revoke::Revoking;
+
+pub use careful::PROCESS_DIED;
 
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
@@ -90,6 +95,7 @@ enum Event<L: Ledger> {
     Acted(Acted<L>),
     Probed { lane: usize, outcome: Result<(), Fault> },
     Letters(Result<Vec<Drained>, Fault>),
+    Cared(Cared),
     Tick,
     Stop,
 }
@@ -128,6 +134,12 @@ pub struct Engine<L: Ledger, A: Actor<L::Act, L::Report>> {
     dirty: std::collections::HashMap<Partition, i64>,
     /// Of assigned partitions that have settled something.
     breakers: std::collections::HashMap<Partition, Breaker>,
+    care: Care,
+    /// Of careful partitions: what arrived again and waits for its turn.
+    alone: Vec<Hand>,
+    cared: JoinSet<Cared>,
+    /// Notes on their way to the ledger: what they are about is not counted anew before they are there.
+    noting: usize,
     revoking: Option<Revoking>,
     held_back: bool,
     next_store: Instant,
@@ -162,6 +174,10 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             settled: 0,
             dirty: std::collections::HashMap::new(),
             breakers: std::collections::HashMap::new(),
+            care: Care::default(),
+            alone: Vec::new(),
+            cared: JoinSet::new(),
+            noting: 0,
             revoking: None,
             held_back: false,
             stopping: None,
@@ -175,6 +191,9 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             self.advance();
             if let Some(ended) = self.ended() {
                 self.store_offsets();
+                if ended == Stopped::Drained {
+                    self.leave().await;
+                }
                 return Ok(ended);
             }
             let first = self.next_event(&mut source, &stop).await;
@@ -198,6 +217,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             Event::Acted(acted) => self.on_acted(acted),
             Event::Probed { lane, outcome } => self.on_probed(lane, &outcome),
             Event::Letters(letters) => self.on_letters(letters),
+            Event::Cared(cared) => self.on_cared(cared),
             Event::Tick => {}
             Event::Stop => self.on_stop(),
         }
@@ -219,10 +239,11 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     fn advance(&mut self) {
         let now = Instant::now();
         for hand in self.timers.due(now) {
-            self.pend(hand, Turn::Arrived);
+            self.arrive(hand);
         }
         if self.stopping.is_none() {
             self.take_ready();
+            self.try_alone();
             self.try_breakers(now);
             self.start_drain(now);
         }
@@ -246,6 +267,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
                 let (lane, outcome) = probed.expect("probes catch their panics");
                 Event::Probed { lane, outcome }
             }
+            Some(cared) = self.cared.join_next() => Event::Cared(cared.expect("a ledger does not panic about deaths")),
             Some(letters) = self.drains.join_next() => Event::Letters(letters.unwrap_or_else(|error| Err(panicked(&error)))),
             () = stop.cancelled(), if self.stopping.is_none() => Event::Stop,
             event = source.next(), if !self.source_is_over => Event::Source(event),
@@ -270,19 +292,25 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     fn on_source(&mut self, event: SourceEvent) {
         match event {
             SourceEvent::Record(record) => {
+                self.ask_where_it_began(&record.partition, record.offset);
                 if let Some(Signal::Pause(partition)) = self.dispatcher.deliver(record) {
                     self.control.pause(&[partition]);
                 }
             }
             SourceEvent::Assigned(partitions) => {
                 self.forget_breakers(&partitions);
-                self.dispatcher.assign(partitions);
+                self.care.assign(&partitions);
+                self.dispatcher.assign(partitions.iter().cloned());
+                for partition in &partitions {
+                    self.dispatcher.stand_still(partition);
+                }
                 self.apply_pauses();
             }
             SourceEvent::Revoked { partitions, answer } => self.start_revoking(partitions, answer),
             SourceEvent::Lost(partitions) => {
                 self.withdraw(&partitions);
                 self.forget_breakers(&partitions);
+                self.care.forget(&partitions);
                 self.dispatcher.revoke(&partitions);
                 self.dirty.retain(|partition, _| !partitions.contains(partition));
             }
@@ -353,6 +381,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     fn on_stop(&mut self) {
         self.stopping = Some(Instant::now() + self.settings.stop_grace);
         self.timers.abandon();
+        self.alone.clear();
         for lane in &mut self.lanes {
             if !lane.spec.is_ours {
                 lane.abandon();

@@ -6,10 +6,12 @@
 //! delivery: the ledger knows how far the record had come.
 //!
 //! Pure parts, each a room of its own: [`window`] (offsets), [`dispatch`] (queues per key, bounds), [`circuit`], [`policy`]
-//! (what is done about a failure), [`breaker`] (too many letters). [`engine`] is the shell: it owns them in one task and talks to the world through the
+//! (what is done about a failure), [`breaker`] (too many letters), [`care`] (after deaths).
+//! [`engine`] is the shell: it owns them in one task and talks to the world through the
 //! traits of [`seam`].
 
 pub mod breaker;
+pub mod care;
 pub mod circuit;
 pub mod dispatch;
 pub mod engine;
@@ -22,7 +24,7 @@ pub mod seam;
 pub mod window;
 
 pub use breaker::BreakerSettings;
-pub use engine::{Engine, EngineSettings};
+pub use engine::{Engine, EngineSettings, PROCESS_DIED};
 pub use policy::Verdict;
 pub use record::{Origin, OutRecord, Partition, Position, Record};
 pub use seam::{Actor, Batch, CommitError, Drained, Entry, LaneSpec, Ledger, Next, Source, SourceControl, SourceEvent, Turn};

@@ -17,6 +17,7 @@ pub(crate) struct Metrics {
     in_hand: Gauge<u64>,
     circuit_open: Gauge<u64>,
     breaker_open: Gauge<u64>,
+    careful: Gauge<u64>,
 }
 
 impl Metrics {
@@ -45,6 +46,10 @@ impl Metrics {
                 .build(),
             in_hand: meter.u64_gauge("tradewind_in_hand_records").with_description("Records taken in and not settled").build(),
             circuit_open: meter.u64_gauge("tradewind_circuit_open").with_description("1 while a lane's other side is away").build(),
+            careful: meter
+                .u64_gauge("tradewind_careful_partition")
+                .with_description("1 while a partition is read one record at a time, because the process died on it")
+                .build(),
             breaker_open: meter
                 .u64_gauge("tradewind_dead_letter_breaker_open")
                 .with_description("1 while a partition stands still because too many of its records would be letters")
@@ -73,9 +78,16 @@ impl Metrics {
     }
 
     pub(crate) fn breaker(&self, partition: &Partition, open: bool) {
+        self.breaker_open.record(u64::from(open), &self.labels(partition));
+    }
+
+    pub(crate) fn careful(&self, partition: &Partition, careful: bool) {
+        self.careful.record(u64::from(careful), &self.labels(partition));
+    }
+
+    fn labels(&self, partition: &Partition) -> [KeyValue; 3] {
         let topic = KeyValue::new("topic", partition.topic.to_string());
-        let number = KeyValue::new("partition", i64::from(partition.number));
-        self.breaker_open.record(u64::from(open), &[self.group.clone(), topic, number]);
+        [self.group.clone(), topic, KeyValue::new("partition", i64::from(partition.number))]
     }
 
     pub(crate) fn circuit(&self, lane: usize, open: bool) {

@@ -109,6 +109,27 @@ pub trait Ledger: Send + Sync + 'static {
     /// answer was lost the same batch comes again.
     async fn commit(&self, batch: Batch<Self::Report>) -> Result<Vec<Next<Self::Act>>, CommitError>;
 
+    /// A partition begins at this offset; before anything of it is touched. Returns how often in a row it began there, this time
+    /// counted. More than once: the process died, or was stopped hard, before anything moved.
+    async fn begin(&self, _partition: &Partition, _offset: i64) -> Result<u32, Fault> {
+        Ok(1)
+    }
+
+    /// This record is about to be tried alone. Returns its tries that no process outlived, this one counted.
+    async fn attempt(&self, _record: &Record) -> Result<u32, Fault> {
+        Ok(1)
+    }
+
+    /// The process outlived the try.
+    async fn outlived(&self, _record: &Record) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// Nobody died on these partitions.
+    async fn forget(&self, _partitions: &[Partition]) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// Letters whose turn has come, oldest first, claimed for this process. Called at least once a second.
     async fn drain(&self, _max: usize) -> Result<Vec<Drained>, Fault> {
         Ok(Vec::new())

@@ -11,14 +11,16 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use contracts::topics::Parking;
 use fault::{Class, Fault};
-use pipeline::{Batch, CommitError, Drained, Entry, Ledger, Next, Origin, OutRecord, Position, Record, Turn, Verdict};
+use pipeline::{
+    Batch, CommitError, Drained, Entry, Ledger, Next, Origin, OutRecord, PROCESS_DIED, Partition, Position, Record, Turn, Verdict,
+};
 use tracing::Span;
 use uuid::Uuid;
 
 use crate::error::commit_error;
 use crate::letters::{self, Drainer, Obligation};
 use crate::owner::Owner;
-use crate::{Error, Store, Tx};
+use crate::{Error, Store, Tx, deaths};
 
 pub use intake::value_hash;
 pub use rows::release;
@@ -135,6 +137,22 @@ impl<D: Decide> Ledger for DecisionLedger<D> {
     async fn drain(&self, max: usize) -> Result<Vec<Drained>, Fault> {
         self.drainer.drain(max).await.map_err(Fault::from)
     }
+
+    async fn begin(&self, partition: &Partition, offset: i64) -> Result<u32, Fault> {
+        Ok(deaths::begin(&self.store, &self.group, partition, offset).await?)
+    }
+
+    async fn attempt(&self, record: &Record) -> Result<u32, Fault> {
+        Ok(deaths::attempt(&self.store, &self.group, record).await?)
+    }
+
+    async fn outlived(&self, record: &Record) -> Result<(), Fault> {
+        Ok(deaths::outlived(&self.store, &self.group, record).await?)
+    }
+
+    async fn forget(&self, partitions: &[Partition]) -> Result<(), Fault> {
+        Ok(deaths::forget(&self.store, &self.group, partitions).await?)
+    }
 }
 
 /// One batch on its way through its transaction.
@@ -180,6 +198,11 @@ impl<D: Decide> Work<D> {
     async fn bury(&self, tx: &mut Tx, nexts: &mut [Option<Next<Vec<OutRecord>>>]) -> Result<(), Error> {
         for (index, entry) in self.batch.iter().enumerate() {
             let Turn::Failed { fault, verdict, attempts, .. } = &entry.turn else { continue };
+            if fault.code == PROCESS_DIED && entry.record.origin == Origin::Topic {
+                // It never came so far as to be seen.
+                let input = Input { record: &entry.record, id: Obligation::of(&entry.record).id, span: &entry.span };
+                self.decide.seen(tx, &[input]).await?;
+            }
             nexts[index] = Some(match verdict {
                 Verdict::Letter => {
                     let obligation = self.obligation(entry, fault);
@@ -203,7 +226,8 @@ impl<D: Decide> Work<D> {
         if fault.code == intake::ID_REUSED {
             obligation.id = contracts::ids::of_position(&entry.record.partition.topic, entry.record.partition.number, entry.record.offset);
         }
-        obligation.subject = self.decide.subject(&entry.record);
+        // What killed the process is not looked into once more.
+        obligation.subject = if fault.code == PROCESS_DIED { None } else { self.decide.subject(&entry.record) };
         obligation
     }
 

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use connector::erp::Erp;
 use fault::Fault;
-use pipeline::{Batch, CommitError, Drained, Entry, Ledger, Next, Turn};
+use pipeline::{Batch, CommitError, Drained, Entry, Ledger, Next, PROCESS_DIED, Partition, Record, Turn};
 use store::letters::Drainer;
-use store::{Store, commit_error};
+use store::{Store, commit_error, deaths};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -103,6 +103,8 @@ impl EffectLedger {
         let known = match &entry.turn {
             Turn::Acted(Report::Step(report)) | Turn::Failed { report: Some(Report::Step(report)), .. } => Some(Arc::clone(&report.act.op)),
             Turn::Acted(Report::Published(_)) => return Reading::NotNeeded,
+            // What killed the process is not looked into once more.
+            Turn::Failed { fault, .. } if fault.code == PROCESS_DIED => return Reading::NotNeeded,
             Turn::Arrived | Turn::Failed { .. } => None,
         };
         let op = match known {
@@ -155,5 +157,21 @@ impl Ledger for EffectLedger {
     async fn drain(&self, max: usize) -> Result<Vec<Drained>, Fault> {
         self.give_back().await?;
         Ok(self.drainer.drain(max).await?)
+    }
+
+    async fn begin(&self, partition: &Partition, offset: i64) -> Result<u32, Fault> {
+        Ok(deaths::begin(&self.store, &self.context.outcomes.group, partition, offset).await?)
+    }
+
+    async fn attempt(&self, record: &Record) -> Result<u32, Fault> {
+        Ok(deaths::attempt(&self.store, &self.context.outcomes.group, record).await?)
+    }
+
+    async fn outlived(&self, record: &Record) -> Result<(), Fault> {
+        Ok(deaths::outlived(&self.store, &self.context.outcomes.group, record).await?)
+    }
+
+    async fn forget(&self, partitions: &[Partition]) -> Result<(), Fault> {
+        Ok(deaths::forget(&self.store, &self.context.outcomes.group, partitions).await?)
     }
 }

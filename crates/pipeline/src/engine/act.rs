@@ -111,7 +111,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             self.metrics.circuit(index, is_open);
             if !is_open {
                 for hand in self.timers.release_lane(index) {
-                    self.pend(hand, Turn::Arrived);
+                    self.arrive(hand);
                 }
             }
         }

@@ -9,7 +9,7 @@ use super::Engine;
 use super::hand::Hand;
 use crate::breaker::{Breaker, Permit};
 use crate::record::{Origin, Partition};
-use crate::seam::{Actor, Ledger, Turn};
+use crate::seam::{Actor, Ledger};
 
 impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     /// Asked before a letter is written. One that somebody replays is a letter already and says nothing about its partition.
@@ -85,7 +85,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             let Some(breaker) = self.breakers.get_mut(&partition) else { continue };
             if let Some(hand) = hand {
                 breaker.probe(hand.arrival);
-                self.pend(hand, Turn::Arrived);
+                self.arrive(hand);
             } else if has_nothing {
                 breaker.close();
                 self.close_breaker(&partition);
@@ -105,9 +105,9 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     fn close_breaker(&mut self, partition: &Partition) {
         tracing::warn!(group = self.settings.group, topic = %partition.topic, partition = partition.number, "records pass again, the partition goes on");
         self.metrics.breaker(partition, false);
-        self.dispatcher.go_on(partition);
+        self.let_run(partition);
         for hand in self.timers.release_partition(partition) {
-            self.pend(hand, Turn::Arrived);
+            self.arrive(hand);
         }
         if !self.held_back && !self.dispatcher.is_full(partition) {
             self.control.resume(std::slice::from_ref(partition));

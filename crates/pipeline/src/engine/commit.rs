@@ -52,24 +52,35 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         match next {
             Next::Done => {
                 self.settle(&hand.ticket);
+                self.outlived(&hand);
+                self.settled_alone(&hand.ticket.record);
                 if !was_failure {
                     self.went_well(&hand);
                 }
             }
             Next::Lettered => {
                 self.settle(&hand.ticket);
+                self.outlived(&hand);
+                self.settled_alone(&hand.ticket.record);
                 self.was_no_trial(&hand);
             }
             Next::Act(act) => {
                 let lane = self.actor.lane(&act);
                 // While stopping, only what is decided is still brought out; nothing new is sent to a target.
                 if self.goes_on(&hand) || self.lanes[lane].spec.is_ours {
+                    if self.lanes[lane].circuit.is_open() {
+                        self.outlived(&hand);
+                    }
                     self.lanes[lane].push(hand.arrival, (hand, act));
                 } else {
+                    self.outlived(&hand);
                     self.dispatcher.give_back(&hand.ticket);
                 }
             }
-            Next::Later(wait) if !was_failure && self.goes_on(&hand) => self.timers.wait_for(hand, wait),
+            Next::Later(wait) if !was_failure && self.goes_on(&hand) => {
+                self.outlived(&hand);
+                self.timers.wait_for(hand, wait);
+            }
             Next::Later(_) => self.try_again(hand),
             Next::Fail(fault) => self.give_up_or_retry(hand, fault),
         }
@@ -88,18 +99,19 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
 
     /// After the wait that its failure asked for; or by the next owner, if this one is about to go.
     fn try_again(&mut self, hand: Hand) {
+        self.outlived(&hand);
         match hand.resume {
             _ if !self.goes_on(&hand) => self.dispatcher.give_back(&hand.ticket),
             // The circuit closed while the failure was noted: nobody would wake it.
-            Resume::WithLane(lane) if !self.lanes[lane].circuit.is_open() => self.pend(hand, Turn::Arrived),
+            Resume::WithLane(lane) if !self.lanes[lane].circuit.is_open() => self.arrive(hand),
             // The breaker closed meanwhile: the same.
-            Resume::WithBreaker if !self.stands_still(&hand.ticket.record.partition) => self.pend(hand, Turn::Arrived),
+            Resume::WithBreaker if !self.stands_still(&hand.ticket.record.partition) => self.arrive(hand),
             _ => self.timers.wait(hand),
         }
     }
 
     /// False when the record is somebody else's soon: what is not on the wire yet is left to them.
-    fn goes_on(&self, hand: &Hand) -> bool {
+    pub(super) fn goes_on(&self, hand: &Hand) -> bool {
         self.stopping.is_none() && self.dispatcher.keeps(&hand.ticket)
     }
 }

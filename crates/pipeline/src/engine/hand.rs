@@ -27,6 +27,8 @@ pub(super) struct Hand {
     pub(super) resume: Resume,
     /// The breaker has counted it: a letter that can't be written is asked for once more.
     pub(super) is_granted: bool,
+    /// The process died on it too often: read again, it is a letter again at once.
+    pub(super) is_condemned: bool,
 }
 
 /// When a hand whose failure was noted arrives again.
@@ -56,7 +58,16 @@ impl Hand {
     pub(super) fn new(arrival: u64, ticket: Ticket, group: &str) -> Self {
         let record = &ticket.record;
         let span = telemetry::spans::process(group, &record.partition.topic, record.partition.number, record.offset, &record.headers);
-        Self { arrival, ticket, span, attempts: 0, first_failure: None, resume: Resume::After(Duration::ZERO), is_granted: false }
+        Self {
+            arrival,
+            ticket,
+            span,
+            attempts: 0,
+            first_failure: None,
+            resume: Resume::After(Duration::ZERO),
+            is_granted: false,
+            is_condemned: false,
+        }
     }
 
     /// Counts the failure unless its class never counts.

@@ -38,7 +38,10 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             std::mem::take(&mut self.pending).into_iter().partition(|(hand, turn)| matches!(turn, Turn::Arrived) && is_meant(hand));
         self.pending = pending;
         back.extend(VecDeque::into_iter(meant).map(|(hand, _)| hand));
+        let alone: Vec<_> = self.alone.extract_if(.., |hand| is_meant(hand)).collect();
+        back.extend(alone);
         for hand in back {
+            self.outlived(&hand);
             self.dispatcher.give_back(&hand.ticket);
         }
     }
@@ -46,7 +49,12 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     /// Late completions of what is still out then may finish their effects (fenced); they move no offset.
     pub(super) fn finish_revoking(&mut self, now: Instant) {
         let Some(revoking) = self.revoking.take_if(|it| now >= it.deadline || self.dispatcher.out_of(&it.partitions) == 0) else { return };
+        let is_settled = self.dispatcher.out_of(&revoking.partitions) == 0;
         let watermarks = self.dispatcher.revoke(&revoking.partitions);
+        self.care.forget(&revoking.partitions);
+        if is_settled {
+            self.forget_deaths(revoking.partitions.clone());
+        }
         self.forget_breakers(&revoking.partitions);
         self.dirty.retain(|partition, _| !revoking.partitions.contains(partition));
         // The source may have given up waiting; then it stores nothing, and those records are read again.

@@ -1,5 +1,7 @@
 //! The engine over an in-memory ledger and actor, with the clock paused: no test waits for real time.
 
+mod deaths;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
@@ -35,6 +37,7 @@ struct World {
     cured: Mutex<bool>,
     /// Letters whose turn has come.
     due: Mutex<Vec<Drained>>,
+    deaths: deaths::Deaths,
 }
 
 #[async_trait]
@@ -48,12 +51,31 @@ impl Ledger for World {
         if std::mem::replace(&mut *self.unavailable.lock().unwrap(), 0) > 0 {
             return Err(CommitError::Unavailable(Fault::new(Class::Outage, "db", "away")));
         }
+        self.deaths.die_of(&batch).await;
         let keys: HashSet<_> = batch.iter().map(|entry| entry.record.key.clone()).collect();
         assert_eq!(keys.len(), batch.len(), "one record per key in a batch");
         if batch.iter().any(|entry| entry.record.value.starts_with(b"broken") && !matches!(entry.turn, Turn::Failed { .. })) {
             return Err(CommitError::Rejected(Fault::new(Class::Validation, "broken", "can't be stored")));
         }
         Ok(batch.iter().map(|entry| self.next(entry)).collect())
+    }
+
+    async fn begin(&self, partition: &Partition, offset: i64) -> Result<u32, Fault> {
+        Ok(self.deaths.begin(partition, offset))
+    }
+
+    async fn attempt(&self, record: &Record) -> Result<u32, Fault> {
+        Ok(self.deaths.attempt(record))
+    }
+
+    async fn outlived(&self, record: &Record) -> Result<(), Fault> {
+        self.deaths.outlived(record);
+        Ok(())
+    }
+
+    async fn forget(&self, partitions: &[Partition]) -> Result<(), Fault> {
+        self.deaths.forget(partitions);
+        Ok(())
     }
 
     async fn drain(&self, _: usize) -> Result<Vec<Drained>, Fault> {
@@ -161,7 +183,11 @@ impl Rig {
     }
 
     fn with(settings: EngineSettings) -> Self {
-        let world = Arc::new(World::default());
+        Self::over(Arc::new(World::default()), settings)
+    }
+
+    /// One more process with the same ledger.
+    fn over(world: Arc<World>, settings: EngineSettings) -> Self {
         let (events, receiver) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
         let engine = Engine::new(settings, Arc::clone(&world), Arc::clone(&world), Arc::clone(&world) as Arc<dyn SourceControl>);

@@ -18,6 +18,7 @@ grant usage on schema letters to {p}ingest, {p}router, {p}effects, {p}stock, {p}
 grant execute on all functions in schema letters to {p}ingest, {p}router, {p}effects, {p}stock, {p}replayer;
 grant select, insert, update on letters.letter to {p}ingest, {p}router, {p}effects, {p}stock;
 grant select, insert, update, delete on letters.parked to {p}ingest, {p}router, {p}effects, {p}stock, {p}replayer;
+grant select, insert, update, delete on letters.beginning, letters.attempt to {p}ingest, {p}router, {p}effects, {p}stock;
 grant select, insert on letters.audit to {p}ingest, {p}router, {p}effects, {p}stock, {p}replayer;
 
 -- The replayer changes letters, never makes one, and has an outbox for what follows from it.

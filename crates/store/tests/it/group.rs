@@ -21,6 +21,8 @@ pub(super) struct Script {
     pub(super) decided: AtomicUsize,
     /// Values that start with `bad` pass once this is set.
     pub(super) repaired: std::sync::atomic::AtomicBool,
+    /// Offsets of what came from the topic.
+    pub(super) seen: std::sync::Mutex<Vec<i64>>,
 }
 
 pub(super) struct Rules(Arc<Script>);
@@ -39,6 +41,11 @@ impl Decide for Rules {
     fn ids_come_from_outside(&self) -> bool {
         true
     }
+
+    async fn seen(&self, _: &mut Tx, batch: &[Input<'_>]) -> Result<(), Error> {
+        self.0.seen.lock().unwrap().extend(batch.iter().map(|it| it.record.offset));
+        Ok(())
+    }
 }
 
 impl Script {
@@ -46,6 +53,8 @@ impl Script {
         let value = String::from_utf8_lossy(&input.record.value).into_owned();
         match value.split(' ').next() {
             Some("bad") if !self.repaired.load(Ordering::Relaxed) => Decided::Fail(Fault::new(Class::Validation, "bad", "it is bad")),
+            // Not an error and not a panic: the process is gone.
+            Some("deadly") => std::process::abort(),
             Some("old") => Decided::superseded(),
             Some("wait") => Decided::Waiting { reason: "payment_pending" },
             _ => {

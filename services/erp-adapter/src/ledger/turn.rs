@@ -11,7 +11,7 @@ use contracts::topics::Parking;
 use contracts::wire::Wire as _;
 use domain::ErpCommand;
 use fault::{Class, Fault};
-use pipeline::{Batch, Next, Origin, OutRecord, Position, Turn, Verdict};
+use pipeline::{Batch, Next, Origin, OutRecord, PROCESS_DIED, Position, Turn, Verdict};
 use store::decisions::{Input, State};
 use store::effects::identities::{self, Wanted};
 use store::effects::{self, Applied, Effect, EffectState, Ended, Known, NewEffect, StepRow, StepState};
@@ -297,7 +297,8 @@ impl Work {
             }
             let deaths = usize::try_from(deaths).unwrap_or(0);
             // A connector that refuses a command leaves no operation; the router knows it by its key all the same.
-            let command = op.map_or_else(|| ErpCommand::decode(&entry.record.value).ok(), |it| Some(it.command.clone()));
+            let read = || if fault.code == PROCESS_DIED { None } else { ErpCommand::decode(&entry.record.value).ok() };
+            let command = op.map_or_else(read, |it| Some(it.command.clone()));
             let command_id = self.obligations[index].id;
             let outcome = entry.span.in_scope(|| self.context.outcomes.dead(&entry.record, command_id, command.as_ref(), fault, deaths));
             outbox::insert_captured(tx, self.target(), &[outcome]).await?;
