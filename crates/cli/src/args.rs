@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 const EXAMPLES: &str = "\
@@ -11,6 +12,7 @@ Examples:
   tradewind trace 1001                      one order, from the webhook to the ERP's number
   tradewind dlq list                        what could not be applied, and why
   tradewind dlq replay <id> --reason 'item added'
+  tradewind backfill shop-eu --since 2026-01-01
   tradewind topics check && tradewind rules check routes.toml
 
 Exit codes: 0 good, 1 looked at and not good, 2 usage, 69 something does not answer, 70 failed, 78 settings.
@@ -42,6 +44,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Dlq,
     },
+    /// Takes a shop's past in: what changed there since a day and is not known here
+    Backfill(Backfill),
     /// The topics of the installation: create, compare
     Topics {
         #[command(subcommand)]
@@ -107,6 +111,42 @@ pub(crate) struct Account {
 pub(crate) struct Trace {
     /// The shop's order id, the number that the buyer sees, the ERP's number, or an aggregate key
     pub(crate) order: String,
+}
+
+const BACKFILL: &str = "\
+storefront-ingest does the work, page by page, while live traffic leaves room in the shop's API budget; it survives restarts.
+One runs at a time per connection and kind. What is known already is not read. Events that follow carry the header
+tw-found-by: backfill, so that nobody writes to customers because of them.
+Ordering one needs a database login in the role of storefront-ingest; to look, the reader's will do.";
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = BACKFILL)]
+pub(crate) struct Backfill {
+    /// The connection, such as shop-eu; with --status only its backfills
+    #[arg(required_unless_present = "status")]
+    pub(crate) connection: Option<String>,
+    /// What is taken in
+    #[arg(long, value_enum, default_value = "orders")]
+    pub(crate) kind: Listable,
+    /// What changed since this day (UTC) or time: 2026-01-01, 2026-01-01T12:00:00+02:00
+    #[arg(long, value_name = "DAY", value_parser = since, required_unless_present = "status")]
+    pub(crate) since: Option<DateTime<Utc>>,
+    /// How far the last ones are
+    #[arg(long, conflicts_with = "since")]
+    pub(crate) status: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Listable {
+    Orders,
+    Customers,
+}
+
+fn since(text: &str) -> Result<DateTime<Utc>, String> {
+    let day = text.parse::<NaiveDate>().map(|it| it.and_time(NaiveTime::MIN).and_utc());
+    let time = day.or_else(|_| DateTime::parse_from_rfc3339(text).map(|it| it.to_utc()));
+    let time = time.map_err(|_| "write a day, such as 2026-01-01, or a time with its zone, such as 2026-01-01T12:00:00Z".to_owned())?;
+    if time > Utc::now() { Err("it lies in the future".to_owned()) } else { Ok(time) }
 }
 
 #[derive(Debug, Subcommand)]
@@ -286,6 +326,30 @@ mod tests {
         assert!(parse("tradewind migrate --roles tw_").is_ok());
         assert!(parse("tradewind migrate --roles Trade-Wind").is_err());
         assert!(parse("tradewind migrate --roles tw_ --check").is_err());
+    }
+
+    #[test]
+    fn a_backfill_says_since_when_and_a_look_at_them_does_not() {
+        let parse = |line: &str| match Args::try_parse_from(line.split(' ')).map(|it| it.command) {
+            Ok(Command::Backfill(it)) => Some((it.connection, it.kind, it.since.map(|it| it.to_rfc3339()), it.status)),
+            _ => None,
+        };
+        let (shop, day) = (Some("shop-eu".to_owned()), Some("2026-01-01T00:00:00+00:00".to_owned()));
+        let expected = Some((shop.clone(), Listable::Orders, day, false));
+        assert_eq!(parse("tradewind backfill shop-eu --since 2026-01-01"), expected);
+        assert_eq!(parse("tradewind backfill shop-eu --since 2026-01-01T02:00:00+02:00"), expected);
+        assert_eq!(parse("tradewind backfill shop-eu --kind customers --since 2026-01-01").map(|it| it.1), Some(Listable::Customers));
+        assert_eq!(parse("tradewind backfill --status"), Some((None, Listable::Orders, None, true)));
+        assert_eq!(parse("tradewind backfill shop-eu --status"), Some((shop, Listable::Orders, None, true)));
+        for bad in [
+            "shop-eu",
+            "--since 2026-01-01",
+            "shop-eu --since yesterday",
+            "shop-eu --since 9999-01-01",
+            "shop-eu --since 2026-01-01 --status",
+        ] {
+            assert_eq!(parse(&format!("tradewind backfill {bad}")), None, "{bad}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod account;
+pub(crate) mod backfill;
 pub(crate) mod connectors;
 pub(crate) mod dev;
 pub(crate) mod dlq;

@@ -45,6 +45,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Dev(dev) => commands::dev::run(dev, printer).await,
         Command::Account(account) => commands::account::run(account, &settings()?, printer).await,
+        Command::Backfill(backfill) => commands::backfill::run(backfill, &settings()?, printer).await,
         Command::Trace(trace) => commands::trace::run(trace, &settings()?, printer).await,
         Command::Dlq { command } => commands::dlq::run(command, &settings()?, printer).await,
         Command::Topics { command } => commands::topics::run(command, &settings()?, printer).await,

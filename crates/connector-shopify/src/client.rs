@@ -75,6 +75,11 @@ impl GraphQl {
         data
     }
 
+    /// The share of the budget that is left, by Shopify's last answer.
+    pub(crate) fn spare(&self) -> Option<f64> {
+        self.pace.spare(Instant::now())
+    }
+
     /// The answer's `data`, read as `T`.
     pub(crate) async fn ask<T: for<'a> Deserialize<'a>>(&self, query: &Query, variables: &impl Serialize) -> Result<T, CallError> {
         let data = self.call(query, variables).await?;

@@ -1,5 +1,6 @@
 //! A connection's settings. Secrets are read from files when the connection opens; a file's change takes a restart.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,11 @@ struct Settings {
     /// Hosts, addresses and networks of `api_url` that may be private, and plain http.
     #[serde(default)]
     allow_private: Vec<String>,
+    /// The door as Shopify reaches it, with the connection's name: subscriptions to it are watched over.
+    callback_url: Option<String>,
+    /// Shopify's topics that are subscribed to there.
+    #[serde(default = "webhook_topics")]
+    webhook_topics: Vec<String>,
     /// Shown in the shop's history of a stock level: why it changed, and a URI of what changed it.
     #[serde(default = "stock_reason")]
     stock_reason: String,
@@ -38,6 +44,22 @@ struct Settings {
 
 fn api_version() -> String {
     "2026-07".to_owned()
+}
+
+/// What the mapper maps or asks about.
+fn webhook_topics() -> Vec<String> {
+    const TOPICS: [&str; 9] = [
+        "orders/create",
+        "orders/updated",
+        "orders/paid",
+        "orders/cancelled",
+        "orders/edited",
+        "orders/delete",
+        "refunds/create",
+        "customers/create",
+        "customers/update",
+    ];
+    TOPICS.map(str::to_owned).to_vec()
 }
 
 fn stock_reason() -> String {
@@ -53,9 +75,18 @@ fn stock_reference() -> String {
 pub(crate) struct Config {
     pub(crate) secrets: Secrets,
     pub(crate) stock: StockConfig,
+    /// `None`: nobody watches over the subscriptions.
+    pub(crate) wanted: Option<Wanted>,
     endpoint: String,
     token: HeaderValue,
     allow_private: Vec<Allowed>,
+}
+
+/// Which webhooks shall be sent where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) url: String,
+    pub(crate) topics: BTreeSet<String>,
 }
 
 /// What stock changes are explained by.
@@ -79,6 +110,7 @@ impl Config {
             endpoint: endpoint(&settings, &allow_private)?,
             token: token(&settings.access_token_file)?,
             secrets: secrets(&settings.webhook_secret_files)?,
+            wanted: wanted(settings.callback_url.as_deref(), &settings.webhook_topics)?,
             stock: StockConfig { reason: settings.stock_reason, reference: settings.stock_reference },
             allow_private,
         })
@@ -127,6 +159,27 @@ fn checked_url(url: &str, allow_private: &[Allowed]) -> Result<String, String> {
         _ => return Err(wrong("use https")),
     }
     Ok(format!("{scheme}://{authority}"))
+}
+
+/// Shopify sends to http as well, and takes a body on its way for granted; a sandbox does not mind.
+fn wanted(url: Option<&str>, topics: &[String]) -> Result<Option<Wanted>, String> {
+    let is_topic = |it: &str| {
+        let word = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_lowercase() || it == b'_');
+        it.split_once('/').is_some_and(|(object, event)| word(object) && word(event))
+    };
+    if let Some(topic) = topics.iter().find(|it| !is_topic(it)) {
+        return Err(format!("`webhook_topics` has `{topic}`; write topics like orders/create"));
+    }
+    let Some(url) = url else { return Ok(None) };
+    let parsed: Option<Uri> = url.parse().ok();
+    let is_url =
+        parsed.as_ref().is_some_and(|it| matches!(it.scheme_str(), Some("https" | "http")) && it.path().len() > 1 && it.query().is_none());
+    if !is_url {
+        return Err(format!(
+            "`callback_url` is `{url}`; write the door as Shopify reaches it, like https://hooks.example.com/webhooks/shop-eu"
+        ));
+    }
+    Ok(Some(Wanted { url: url.to_owned(), topics: topics.iter().cloned().collect() }))
 }
 
 fn is_allowed(host: &str, allow_private: &[Allowed]) -> bool {
@@ -235,6 +288,19 @@ mod tests {
         assert!(refused(|it, _| it["allow_private"] = json!(["http://x"])).contains("allow_private"));
         let missing = refused(|it, _| drop(it.as_object_mut().unwrap().remove("shop")));
         assert!(missing.contains("`shop`"), "{missing}");
+    }
+
+    #[test]
+    fn subscriptions_are_watched_where_the_settings_name_an_address() {
+        let (_folder, mut settings) = files();
+        assert_eq!(Config::read(&settings).unwrap().wanted, None);
+        settings["callback_url"] = json!("https://hooks.example.com/webhooks/shop-eu");
+        let wanted = Config::read(&settings).unwrap().wanted.unwrap();
+        assert!(wanted.topics.contains("orders/create") && wanted.topics.contains("customers/update"));
+        for bad in ["hooks.example.com/webhooks/shop-eu", "https://hooks.example.com", "ftp://hooks.example.com/x", "https://h/x?y=1"] {
+            assert!(refused(|it, _| it["callback_url"] = json!(bad)).contains("`callback_url`"), "{bad}");
+        }
+        assert!(refused(|it, _| it["webhook_topics"] = json!(["ORDERS_CREATE"])).contains("orders/create"));
     }
 
     #[test]

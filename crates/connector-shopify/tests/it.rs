@@ -3,6 +3,7 @@
 mod it {
     mod api;
     mod golden;
+    mod listing;
     mod mutations;
     mod pair;
     mod real;

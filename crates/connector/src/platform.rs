@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::erp::{Erp, OperationGuarantees, StockSource};
-use crate::storefront::{Mapper, ReRead, ShopStock, Webhooks};
+use crate::storefront::{Listing, Mapper, ReRead, ShopStock, Subscriptions, Webhooks};
 
 /// A connection that can't be opened as its settings say. Found at start, before a service calls itself ready.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,10 @@ pub struct StorefrontConnection {
     pub webhooks: Arc<dyn Webhooks>,
     pub mapper: Arc<dyn Mapper>,
     pub reread: Arc<dyn ReRead>,
+    /// `None`: the platform can't say what changed, and nothing sweeps it.
+    pub listing: Option<Arc<dyn Listing>>,
+    /// `None`: its settings don't name our address, or the platform has no subscriptions.
+    pub subscriptions: Option<Arc<dyn Subscriptions>>,
     pub stock: Arc<dyn ShopStock>,
 }
 

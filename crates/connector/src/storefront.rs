@@ -1,9 +1,11 @@
-//! A storefront: signed deliveries in, canonical entities out of them, re-reads, stock pushes.
+//! A storefront: signed deliveries in, canonical entities out of them, re-reads, listings of what changed, stock pushes.
+
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use domain::{AggregateKey, ConnectionId, Customer, EntityRef, Order, Refund, Sku};
+use domain::{AggregateKey, ConnectionId, Customer, EntityKind, EntityRef, Order, Refund, Sku};
 use fault::Fault;
 use http::HeaderMap;
 
@@ -86,6 +88,58 @@ pub trait Mapper: Send + Sync + 'static {
 pub trait ReRead: Send + Sync + 'static {
     /// Body and topic of a delivery that [`Mapper::map`] understands. `None`: the source has no such entity.
     async fn read(&self, entity: &EntityRef) -> Result<Option<(String, Bytes)>, Fault>;
+}
+
+/// An entity as a listing names it: enough to tell whether that version of it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// As in [`EntityRef`].
+    pub id: String,
+    /// What [`Mapper::map`] would give for it now.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Where a listing starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListFrom {
+    /// With what changed at this time, by the clock of the source.
+    Since(DateTime<Utc>),
+    /// Behind a page; made by the same connector, maybe in another process, long ago.
+    Cursor(String),
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListPage {
+    /// Oldest change first; of one moment, by id. What changed since it was listed comes once more, further on.
+    pub listed: Vec<Listed>,
+    /// `None`: that was the last page.
+    pub next: Option<String>,
+}
+
+/// Lists what changed at the source: ids and times only, so that it costs little.
+#[async_trait]
+pub trait Listing: Send + Sync + 'static {
+    /// The kinds that can be listed.
+    fn kinds(&self) -> &'static [EntityKind];
+
+    /// One page. An entity that was changed is on no earlier page than one that was changed before it.
+    async fn page(&self, kind: EntityKind, from: &ListFrom) -> Result<ListPage, Fault>;
+
+    /// The share of the platform's budget that nobody has taken, from 0 to 1, by what it last said. `None`: it has said nothing.
+    fn spare(&self) -> Option<f64>;
+}
+
+/// The webhooks that a platform sends to our address.
+#[async_trait]
+pub trait Subscriptions: Send + Sync + 'static {
+    /// The platform's topics that we want.
+    fn wanted(&self) -> &BTreeSet<String>;
+
+    /// Those of the platform's topics that it sends to our address now.
+    async fn present(&self) -> Result<BTreeSet<String>, Fault>;
+
+    /// Subscribes to one more. One that is there already is no failure.
+    async fn create(&self, topic: &str) -> Result<(), Fault>;
 }
 
 /// A level to set: absolute, only if the shop still shows what we think.

@@ -39,6 +39,9 @@ pub const TRIGGERED_AT: &str = "tw-triggered-at";
 pub const RECEIVED_AT: &str = "tw-received-at";
 /// Of a re-read or sweep: when the source was read, RFC 3339.
 pub const READ_AT: &str = "tw-read-at";
+/// Of a raw record and of the change events that follow from it, where we found the change instead of being told: `sweep`,
+/// `scan`, `backfill`. Absent: told by a delivery. It may be long past: a customer is not to be written to because of it.
+pub const FOUND_BY: &str = "tw-found-by";
 
 /// Of a published dead letter. Its key, value and other headers are the original record's.
 pub mod dlq {
@@ -76,7 +79,7 @@ pub fn name(name: &str) -> Cow<'static, str> {
 }
 
 /// What nearly every record has.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 18] = [
     CE_SPECVERSION,
     CE_ID,
     CE_SOURCE,
@@ -94,6 +97,7 @@ const KNOWN: [&str; 17] = [
     TRIGGERED_AT,
     RECEIVED_AT,
     READ_AT,
+    FOUND_BY,
 ];
 
 impl Headers {

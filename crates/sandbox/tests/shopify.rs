@@ -10,6 +10,8 @@ mod client;
 mod connector;
 #[path = "shopify/door.rs"]
 mod door;
+#[path = "shopify/listing.rs"]
+mod listing;
 #[path = "shopify/stock.rs"]
 mod stock;
 #[path = "shopify/webhooks.rs"]

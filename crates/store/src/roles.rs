@@ -46,7 +46,7 @@ impl Role {
             Self::Owner(Owner::Effects) => "erp-adapter",
             Self::Owner(Owner::Stock) => "inventory-sync",
             Self::Replayer => "dead-letter-replayer",
-            Self::Reader => "tradewind account, tradewind trace",
+            Self::Reader => "tradewind account, tradewind trace, tradewind backfill --status",
         }
     }
 }

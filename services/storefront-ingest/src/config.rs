@@ -24,6 +24,7 @@ pub struct Settings {
     pub breaker: BreakerSettings,
     pub door: DoorSettings,
     pub mapper: MapperSettings,
+    pub sweep: SweepSettings,
     pub connections: BTreeMap<String, ConnectionSettings>,
 }
 
@@ -54,6 +55,86 @@ pub struct MapperSettings {
     pub spool_interval: Duration,
 }
 
+/// What webhooks do not tell: sweeps, scans, backfills, and the subscriptions themselves.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SweepSettings {
+    pub enabled: bool,
+    #[serde(with = "humantime_serde")]
+    pub interval: Duration,
+    /// Of single connections.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub intervals: BTreeMap<String, humantime_serde::Serde<Duration>>,
+    #[serde(with = "humantime_serde")]
+    pub overlap: Duration,
+    /// How long a delivery may be on its way before what it tells is read.
+    #[serde(with = "humantime_serde")]
+    pub settle: Duration,
+    /// How far before its first start a new connection is swept.
+    #[serde(with = "humantime_serde")]
+    pub first_window: Duration,
+    #[serde(with = "humantime_serde")]
+    pub scan_interval: Duration,
+    #[serde(with = "humantime_serde")]
+    pub scan_horizon: Duration,
+    /// A scan that misses more looks for none.
+    pub missing_max: usize,
+    /// Re-reads of a connection that may wait while more are ordered.
+    pub waiting_max: i64,
+    /// The share of the platform's budget that scans and backfills leave to others.
+    pub reserve: f64,
+    /// Between two pages of a scan or a backfill.
+    #[serde(with = "humantime_serde")]
+    pub pause: Duration,
+    #[serde(with = "humantime_serde")]
+    pub subscriptions_interval: Duration,
+    #[serde(with = "humantime_serde")]
+    pub silence: Duration,
+}
+
+impl SweepSettings {
+    pub fn interval_of(&self, connection: &ConnectionId) -> Duration {
+        self.intervals.get(connection.as_str()).map_or(self.interval, |it| it.into_inner())
+    }
+
+    fn problems(&self, connections: &BTreeMap<String, ConnectionSettings>) -> Vec<String> {
+        let mut problems = Vec::new();
+        let intervals = [
+            ("interval", self.interval),
+            ("scan_interval", self.scan_interval),
+            ("scan_horizon", self.scan_horizon),
+            ("pause", self.pause),
+            ("subscriptions_interval", self.subscriptions_interval),
+            ("silence", self.silence),
+        ];
+        for (name, interval) in intervals {
+            if interval.is_zero() {
+                problems.push(format!("sweep.{name}: must be above zero"));
+            }
+        }
+        for (name, interval) in &self.intervals {
+            if !connections.contains_key(name) {
+                problems.push(format!("sweep.intervals.{name}: no connection has this name"));
+            }
+            if interval.into_inner().is_zero() {
+                problems.push(format!("sweep.intervals.{name}: must be above zero"));
+            }
+        }
+        if self.overlap > LOOKS_BACK_MAX || self.first_window > LOOKS_BACK_MAX || self.settle > LOOKS_BACK_MAX {
+            problems.push("sweep: overlap, settle and first_window are at most 7d; `tradewind backfill` reaches further".to_owned());
+        }
+        if self.waiting_max < 1 {
+            problems.push("sweep.waiting_max: at least 1, or nothing is ever ordered".to_owned());
+        }
+        if !(0.0..1.0).contains(&self.reserve) {
+            problems.push("sweep.reserve: a share, from 0 to below 1".to_owned());
+        }
+        problems
+    }
+}
+
+const LOOKS_BACK_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
 impl Validate for Settings {
     fn validate(&self) -> Result<(), Vec<String>> {
         let mut problems = self.breaker.problems("breaker");
@@ -66,6 +147,7 @@ impl Validate for Settings {
             problems.push("connections: none is configured; add a table [connections.<name>] with its platform".to_owned());
         }
         problems.extend(self.door.problems());
+        problems.extend(self.sweep.problems(&self.connections));
         if self.mapper.reread_interval.is_zero() || self.mapper.spool_interval.is_zero() {
             problems.push("mapper: reread_interval and spool_interval must be above zero".to_owned());
         }
@@ -143,5 +225,24 @@ mod tests {
         assert!(said(|it| it.spool_bytes_max = 1000).contains("the largest body"));
         assert!(said(|it| it.connections_max = 0).contains("nobody gets in"));
         assert!(problems(|it| it.mapper.spool_interval = Duration::ZERO)[0].contains("spool_interval"));
+    }
+
+    #[test]
+    fn a_sweep_that_could_find_nothing_is_refused() {
+        let said = |change: fn(&mut SweepSettings)| problems(|it| change(&mut it.sweep)).concat();
+        assert!(said(|it| it.interval = Duration::ZERO).contains("sweep.interval"));
+        assert!(said(|it| it.waiting_max = 0).contains("nothing is ever ordered"));
+        assert!(said(|it| it.reserve = 1.0).contains("sweep.reserve"));
+        assert!(said(|it| it.overlap = Duration::from_secs(8 * 24 * 3600)).contains("tradewind backfill"));
+        let other = |it: &mut SweepSettings| it.intervals.extend([("other".to_owned(), Duration::from_secs(60).into())]);
+        assert!(said(other).contains("no connection has this name"));
+    }
+
+    #[test]
+    fn a_connection_may_have_an_interval_of_its_own() {
+        let variables = [("TRADEWIND__CONNECTIONS__SHOP__PLATFORM", "shopify"), ("TRADEWIND__SWEEP__INTERVALS__SHOP", "1m")];
+        let settings = load_from::<Settings, _, _>(crate::DEFAULTS, None, "TRADEWIND", variables).unwrap().settings;
+        assert_eq!(settings.sweep.interval_of(&"shop".parse().unwrap()), Duration::from_secs(60));
+        assert_eq!(settings.sweep.interval_of(&"other".parse().unwrap()), Duration::from_secs(300));
     }
 }

@@ -1,7 +1,8 @@
 //! storefront-ingest: the door and the mapper.
 //!
-//! Reads: webhooks, storefront APIs (re-reads), the raw topic. Writes: the raw topic, change topics, schema `ingest`.
-//! What it owns: the durable ack, signatures, dedupe, canonical mapping, the sequence of every entity.
+//! Reads: webhooks, storefront APIs (re-reads, sweeps), the raw topic. Writes: the raw topic, change topics, schema `ingest`.
+//! What it owns: the durable ack, signatures, dedupe, canonical mapping, the sequence of every entity, and that lost webhooks are
+//! found.
 
 pub mod config;
 pub mod core;
@@ -33,8 +34,10 @@ use shell::door::{self, Door};
 use shell::durable::Durable;
 use shell::mapper::Mapper;
 use shell::oversize::Oversize;
+use shell::pulse::Pulse;
 use shell::reread::ReReads;
 use shell::spool::Drain;
+use shell::sweeper::Sweeper;
 
 pub const DEFAULTS: &str = include_str!("../storefront-ingest.default.toml");
 
@@ -59,6 +62,7 @@ pub async fn run(settings: Settings, platforms: Platforms, life: Life) -> anyhow
     let instance = uuid::Uuid::new_v4().to_string();
     let raw_topic = settings.bus.topic(topics::RAW);
     let metrics = Metrics::default();
+    let pulse = Arc::new(Pulse::new(connections.values().map(|(id, _)| id)));
 
     let latch = life.readiness.latch("durable acks");
     let door_producer = Producer::new(&settings.bus, "door", Role::Door { budget: settings.door.kafka_budget })?;
@@ -78,6 +82,7 @@ pub async fn run(settings: Settings, platforms: Platforms, life: Life) -> anyhow
         settings: settings.door.clone(),
         metrics: metrics.clone(),
         oversize: Oversize::default(),
+        pulse: Arc::clone(&pulse),
     };
     // An idempotent producer that knows no broker yet would ack its first record half a second late.
     if let Err(error) = door_producer.warm_up(&raw_topic, WARM_UP).await {
@@ -114,15 +119,32 @@ pub async fn run(settings: Settings, platforms: Platforms, life: Life) -> anyhow
         store: store.clone(),
         producer: relay.clone(),
         connections: connections.values().map(|(id, it)| (id.clone(), Arc::clone(&it.reread))).collect(),
+        listings: connections.values().filter_map(|(id, it)| Some((id.clone(), it.listing.clone()?))).collect(),
+        reserve: settings.sweep.reserve,
         raw_topic: raw_topic.clone(),
         interval: settings.mapper.reread_interval,
-        metrics,
+        metrics: metrics.clone(),
     };
     tasks.spawn("re-reads", until_stopped(rereads.run(life.stop.clone())));
+
+    for (id, connection) in connections.values().filter(|_| settings.sweep.enabled) {
+        let Some(listing) = connection.listing.clone() else { continue };
+        let sweeper = Sweeper {
+            store: store.clone(),
+            connection: id.clone(),
+            listing,
+            subscriptions: connection.subscriptions.clone(),
+            settings: settings.sweep.clone(),
+            pulse: Arc::clone(&pulse),
+            metrics: metrics.clone(),
+        };
+        tasks.spawn("sweeps", until_stopped(sweeper.run(life.stop.clone())));
+    }
 
     let mapper = Mapper {
         connections: connections.values().map(|(id, it)| (id.clone(), Arc::clone(&it.mapper))).collect(),
         bus: settings.bus.clone(),
+        metrics,
     };
     let ledger = DecisionLedger::new(store.clone(), groups::MAPPER, Owner::Ingest, Parking::LatestWins, mapper);
     let (source, handle) = Consumer::start(&settings.bus, "mapper", groups::MAPPER, &[&raw_topic])?;

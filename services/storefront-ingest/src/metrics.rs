@@ -1,13 +1,26 @@
-//! What the door and the re-reads count. Labels are closed sets: connections of the settings, outcomes.
+//! What the door, the re-reads and the sweeps count. Labels are closed sets: connections of the settings, kinds, outcomes.
 
-use opentelemetry::metrics::Counter;
+use std::time::Duration;
+
+use domain::EntityKind;
+use fault::Class;
+use opentelemetry::metrics::{Counter, Gauge};
 use opentelemetry::{KeyValue, global};
+
+use crate::core::sweep::FoundBy;
 
 #[derive(Clone)]
 pub struct Metrics {
     deliveries: Counter<u64>,
     spooled: Counter<u64>,
     rereads: Counter<u64>,
+    listed: Counter<u64>,
+    ordered: Counter<u64>,
+    sweep_failures: Counter<u64>,
+    first_seen: Counter<u64>,
+    last_delivery: Gauge<f64>,
+    subscriptions_missing: Gauge<u64>,
+    subscribed: Counter<u64>,
 }
 
 impl Default for Metrics {
@@ -17,6 +30,31 @@ impl Default for Metrics {
             deliveries: meter.u64_counter("tradewind_door_deliveries").with_description("Deliveries by connection and outcome").build(),
             spooled: meter.u64_counter("tradewind_door_spooled").with_description("Deliveries acked from the spool").build(),
             rereads: meter.u64_counter("tradewind_rereads").with_description("Re-reads at the source by outcome").build(),
+            listed: meter
+                .u64_counter("tradewind_sweep_listed")
+                .with_description("Entities that sources listed as changed, by who asked")
+                .build(),
+            ordered: meter
+                .u64_counter("tradewind_sweep_ordered")
+                .with_description("Those of them whose version was not known, and that are to be read")
+                .build(),
+            sweep_failures: meter.u64_counter("tradewind_sweep_failures").with_description("Turns of a sweep that failed").build(),
+            first_seen: meter
+                .u64_counter("tradewind_first_seen_by_sweep")
+                .with_description("Changes that no delivery had told of before they were found: webhooks that were lost")
+                .build(),
+            last_delivery: meter
+                .f64_gauge("storefront_last_delivery_age_seconds")
+                .with_description("Since a delivery of the connection last came through any door")
+                .build(),
+            subscriptions_missing: meter
+                .u64_gauge("tradewind_subscriptions_missing")
+                .with_description("Wanted webhook subscriptions that the platform did not have at the last look")
+                .build(),
+            subscribed: meter
+                .u64_counter("tradewind_subscriptions_recreated")
+                .with_description("Subscriptions that were made again")
+                .build(),
         }
     }
 }
@@ -31,6 +69,46 @@ impl Metrics {
     }
 
     pub(crate) fn reread(&self, outcome: &'static str) {
-        self.rereads.add(1, &[KeyValue::new("outcome", outcome)]);
+        self.rereads(outcome, 1);
     }
+
+    pub(crate) fn rereads(&self, outcome: &'static str, count: u64) {
+        if count > 0 {
+            self.rereads.add(count, &[KeyValue::new("outcome", outcome)]);
+        }
+    }
+
+    pub(crate) fn listed(&self, connection: &str, kind: EntityKind, by: FoundBy, listed: usize, ordered: i64) {
+        let labels = labels(connection, kind, by);
+        self.listed.add(listed as u64, &labels);
+        self.ordered.add(ordered.unsigned_abs(), &labels);
+    }
+
+    pub(crate) fn sweep_failed(&self, connection: &str, class: Class) {
+        self.sweep_failures.add(1, &[of(connection), KeyValue::new("class", class.as_str())]);
+    }
+
+    pub(crate) fn first_seen(&self, connection: &str, kind: EntityKind, by: FoundBy) {
+        self.first_seen.add(1, &labels(connection, kind, by));
+    }
+
+    pub(crate) fn last_delivery(&self, connection: &str, age: Duration) {
+        self.last_delivery.record(age.as_secs_f64(), &[of(connection)]);
+    }
+
+    pub(crate) fn subscriptions_missing(&self, connection: &str, missing: usize) {
+        self.subscriptions_missing.record(missing as u64, &[of(connection)]);
+    }
+
+    pub(crate) fn subscribed(&self, connection: &str) {
+        self.subscribed.add(1, &[of(connection)]);
+    }
+}
+
+fn labels(connection: &str, kind: EntityKind, by: FoundBy) -> [KeyValue; 3] {
+    [of(connection), KeyValue::new("kind", kind.as_str()), KeyValue::new("found_by", by.as_str())]
+}
+
+fn of(connection: &str) -> KeyValue {
+    KeyValue::new("connection", connection.to_owned())
 }

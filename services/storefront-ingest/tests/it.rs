@@ -8,10 +8,12 @@ mod it {
     mod group;
     mod letters;
     mod outage;
+    mod priorities;
     mod reads;
     mod rig;
     mod shop;
     mod side_by_side;
+    mod sweeps;
     mod trace;
     mod versions;
 }

@@ -43,6 +43,12 @@ impl Pace {
         }
     }
 
+    /// What is left of the whole budget, from 0 to 1; `None` until the first answer.
+    pub(super) fn spare(&self, now: Instant) -> Option<f64> {
+        let budget = self.lock();
+        budget.known.map(|it| (budget.free(now) / it.maximum.max(1.0)).clamp(0.0, 1.0))
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Budget> {
         // Numbers are whole after each statement: a panic elsewhere cannot have left half of one.
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
@@ -164,6 +170,21 @@ mod tests {
         assert!(pace.turn(&QUERY, Duration::ZERO).await.is_err(), "50 are left");
         drop(first);
         assert!(pace.turn(&QUERY, Duration::ZERO).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_spare_is_what_was_said_less_what_is_held_and_comes_back_with_time() {
+        let pace = Pace::default();
+        assert_eq!(pace.spare(Instant::now()), None, "nothing was said yet");
+        pace.turn(&QUERY, Duration::ZERO).await.unwrap().paid(&said(100.0, 400.0), Instant::now());
+        assert_eq!(pace.spare(Instant::now()), Some(0.4));
+        let held = pace.turn(&QUERY, Duration::ZERO).await.unwrap();
+        assert_eq!(pace.spare(Instant::now()), Some(0.3));
+        drop(held);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(pace.spare(Instant::now()), Some(0.5));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(pace.spare(Instant::now()), Some(1.0));
     }
 
     #[tokio::test(start_paused = true)]

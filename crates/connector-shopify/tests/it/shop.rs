@@ -25,6 +25,7 @@ pub(crate) fn open_at(url: &str) -> StorefrontConnection {
         "access_token_file": file("token", "shpat_test\n"),
         "webhook_secret_files": [file("secret", "shpss_test\n")],
         "allow_private": ["127.0.0.1"],
+        "callback_url": "https://hooks.example.com/webhooks/shop-eu",
     });
     Shopify.open(&"shop-eu".parse().unwrap(), &settings).unwrap()
 }

@@ -278,6 +278,13 @@ impl Shop {
         made
     }
 
+    /// Deletes subscriptions, as the platform does with failing ones, and tells nobody. Returns how many there were.
+    pub fn unsubscribe(&self, topics: &[&str]) -> usize {
+        let mut world = self.world();
+        let ids: Vec<u64> = topics.iter().flat_map(|it| world.subscriptions.of(it).map(|it| it.id).collect::<Vec<_>>()).collect();
+        ids.into_iter().filter(|it| world.subscriptions.remove(*it)).count()
+    }
+
     pub fn subscriptions(&self) -> Vec<Subscription> {
         self.world().subscriptions.all().to_vec()
     }

@@ -136,6 +136,11 @@ impl Shop {
         count
     }
 
+    /// Loses what was held, as if it had never been sent, and holds no more. Returns how many there were.
+    pub fn lose(&self) -> usize {
+        self.world().held.take().map_or(0, |it| it.len())
+    }
+
     /// Sends deliveries again, as they were: the same ids, the same bytes.
     pub fn send_again(&self, deliveries: &[Delivery]) {
         for delivery in deliveries {

@@ -49,6 +49,8 @@ grant select on retention.carried, retention.raw to {p}reader;
 grant select on ingest.raw_record to {p}reader;
 grant select (id, instance, size, received_at) on ingest.spool to {p}reader;
 grant select (source, kind, id, seq, source_version, updated_at, deleted) on ingest.entity to {p}reader;
+grant select on ingest.backfill, ingest.sweep, ingest.scan to {p}reader;
+grant select (source, kind, found_by) on ingest.reread to {p}reader;
 grant select (aggregate, sequence, display_number, stage, stage_reason, target, rule, erp_id, erp_number, erp_confirmed, failure_code, created_at, updated_at)
     on router.life to {p}reader;
 grant select (target, op_key, ce_id, aggregate, operation, seq, state, started_at, settled_at) on effects.effect to {p}reader;

@@ -62,6 +62,8 @@ impl StorefrontPlatform for Memory {
             webhooks: Arc::new(Silent),
             mapper: Arc::new(Silent),
             reread: Arc::new(Silent),
+            listing: None,
+            subscriptions: None,
             stock: Arc::clone(&self.0) as _,
         })
     }

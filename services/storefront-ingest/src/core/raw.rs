@@ -10,6 +10,8 @@ use fault::{Class, Fault};
 use pipeline::{OutRecord, Record};
 use serde::{Deserialize, Serialize};
 
+use crate::core::sweep::FoundBy;
+
 /// `ce_type` of a delivery.
 pub const DELIVERY: &str = "tradewind.raw.v1.Delivery";
 /// `ce_type` of our own note that a source has an entity no more.
@@ -58,6 +60,20 @@ pub fn of_gone(topic: &str, entity: &EntityRef, read_at: DateTime<Utc>) -> OutRe
     record
 }
 
+/// Says of a read who found that it was due, when nobody told. Events that follow from it say so, too.
+#[must_use]
+pub fn found_by(mut record: OutRecord, finder: Option<FoundBy>) -> OutRecord {
+    if let Some(finder) = finder {
+        record.headers.push(headers::FOUND_BY, finder.as_str());
+    }
+    record
+}
+
+/// Who found it; `None`: a delivery told of it.
+pub fn finder(record: &Record) -> Option<FoundBy> {
+    record.headers.text(headers::FOUND_BY).and_then(FoundBy::parse)
+}
+
 fn read_record(topic: &str, entity: &EntityRef, source_topic: &str, body: Bytes, read_at: DateTime<Utc>) -> OutRecord {
     let identity = format!("read/{entity}/{}", time(read_at));
     let key = aggregate(entity);
@@ -67,7 +83,7 @@ fn read_record(topic: &str, entity: &EntityRef, source_topic: &str, body: Bytes,
 }
 
 /// Only what is an aggregate itself is read: a refund comes with its order.
-fn aggregate(entity: &EntityRef) -> AggregateKey {
+pub fn aggregate(entity: &EntityRef) -> AggregateKey {
     match entity.kind {
         EntityKind::Customer => AggregateKey::customer(&entity.connection, &entity.id),
         _ => AggregateKey::order(&entity.connection, &entity.id),
@@ -208,6 +224,16 @@ mod tests {
         let Ok(Raw::Gone { entity, read_at }) = read(&record) else { panic!("it is gone") };
         assert_eq!((entity, read_at), (order(), at(1)));
         assert_ne!(subject(&record).as_deref(), Some("shop-eu/order/1#orders"), "it says nothing about letters");
+    }
+
+    #[test]
+    fn a_read_says_who_found_that_it_was_due() {
+        let read = |by| record(found_by(of_gone("raw", &order(), at(1)), by));
+        assert_eq!(finder(&read(None)), None, "a delivery told of it");
+        assert!(read(None).headers.get(headers::FOUND_BY).is_none());
+        for by in FoundBy::ALL {
+            assert_eq!(finder(&read(Some(by))), Some(by));
+        }
     }
 
     #[test]

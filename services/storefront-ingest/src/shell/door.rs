@@ -26,6 +26,7 @@ use crate::core::gauge::Gauge;
 use crate::core::raw;
 use crate::metrics::Metrics;
 use crate::shell::oversize::Oversize;
+use crate::shell::pulse::Pulse;
 use crate::shell::spool::size_of;
 
 /// Everything that one request needs.
@@ -42,6 +43,7 @@ pub struct Door {
     pub settings: DoorSettings,
     pub metrics: Metrics,
     pub oversize: Oversize,
+    pub pulse: Arc<Pulse>,
 }
 
 pub fn router(door: Arc<Door>) -> Router {
@@ -95,7 +97,10 @@ impl Door {
             return Err(Problem::new(StatusCode::UNAUTHORIZED, "bad_signature", "Signature refused", detail));
         }
         let facts = connection.webhooks.facts(id, headers, &bytes);
-        self.keep(raw::of_webhook(&self.raw_topic, id, &facts, bytes, Utc::now())).await
+        let now = Utc::now();
+        self.keep(raw::of_webhook(&self.raw_topic, id, &facts, bytes, now)).await?;
+        self.pulse.beat(name, now);
+        Ok(())
     }
 
     async fn keep(&self, record: OutRecord) -> Result<(), Problem> {

@@ -107,7 +107,7 @@ impl Entities {
     }
 }
 
-/// Asks for entities to be read again at their source.
+/// Asks for entities to be read again at their source, because a delivery told of them: before all that sweeps found.
 pub async fn request_rereads(tx: &mut Tx, entities: &BTreeSet<EntityRef>, reason: &str) -> Result<(), Error> {
     if entities.is_empty() {
         return Ok(());
@@ -116,7 +116,8 @@ pub async fn request_rereads(tx: &mut Tx, entities: &BTreeSet<EntityRef>, reason
     let sql = "insert into ingest.reread as r (source, kind, id, reason)
                select source, kind, id, $4 from unnest($1::text[], $2::text[], $3::text[]) as i (source, kind, id)
                on conflict (source, kind, id) do update
-                 set generation = r.generation + 1, due_at = least(r.due_at, now()), attempts = 0, reason = excluded.reason";
+                 set generation = r.generation + 1, due_at = least(r.due_at, now()), attempts = 0, reason = excluded.reason,
+                     found_by = null, wanted = null";
     let (sources, kinds, ids) = columns(entities.iter());
     sqlx::query(sql).bind(&sources).bind(&kinds).bind(&ids).bind(reason).execute(tx).await?;
     Ok(())

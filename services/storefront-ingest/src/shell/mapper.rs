@@ -21,12 +21,15 @@ use uuid::Uuid;
 
 use crate::core::guard::{Known, TOMBSTONE, Verdict, Version, judge};
 use crate::core::raw::{self, Raw};
+use crate::core::sweep::FoundBy;
+use crate::metrics::Metrics;
 use crate::shell::entities::{self, Entities, Stored};
 
 /// The rules of the mapper's group.
 pub struct Mapper {
     pub connections: HashMap<ConnectionId, Arc<dyn storefront::Mapper>>,
     pub bus: BusSettings,
+    pub metrics: Metrics,
 }
 
 /// A raw record, understood.
@@ -64,6 +67,8 @@ struct Batch {
     deltas: BTreeSet<EntityRef>,
     /// Aggregates that were shown whole, and the time whose state that was.
     shown: BTreeMap<String, DateTime<Utc>>,
+    /// Versions that nobody had told of before we found them.
+    found: Vec<(EntityRef, FoundBy)>,
 }
 
 /// Why a delta is in flight: until the entity that it is about has been read whole.
@@ -86,6 +91,9 @@ impl Decide for Mapper {
         entities::request_rereads(tx, &batch.deltas, "the delivery was a delta").await?;
         let answered = answered_deltas(tx, &batch.shown).await?;
         decisions::release(tx, Owner::Ingest, groups::MAPPER, &answered).await?;
+        for (entity, finder) in &batch.found {
+            self.metrics.first_seen(entity.connection.as_str(), entity.kind, *finder);
+        }
         Ok(decided)
     }
 
@@ -143,10 +151,10 @@ impl Mapper {
                 if let Some(as_of) = as_of.filter(|_| candidates.iter().any(|it| it.read_with() == it.entity)) {
                     batch.shown.insert(record.key_text(), as_of);
                 }
-                self.accept(candidates, batch)
+                self.accept(candidates, raw::finder(record), batch)
             }
             Understood::Gone { entity, read_at } => {
-                let decided = self.bury(entity, read_at, batch).unwrap_or_else(Decided::Fail);
+                let decided = self.bury(entity, read_at, raw::finder(record), batch).unwrap_or_else(Decided::Fail);
                 if !matches!(decided, Decided::Fail(_)) {
                     batch.shown.insert(record.key_text(), read_at);
                 }
@@ -156,7 +164,7 @@ impl Mapper {
     }
 
     /// Through the guard, one after the other: an order and its refunds stand or fall each for itself.
-    fn accept(&self, candidates: Vec<Candidate>, batch: &mut Batch) -> Decided {
+    fn accept(&self, candidates: Vec<Candidate>, finder: Option<FoundBy>, batch: &mut Batch) -> Decided {
         let (mut outputs, mut is_old) = (Vec::new(), true);
         for it in candidates {
             let before = batch.entities.get(&it.entity);
@@ -169,7 +177,8 @@ impl Mapper {
                     if reread {
                         batch.disputed.insert(it.read_with());
                     }
-                    outputs.push(self.event(&it, sequence, before));
+                    outputs.push(raw::found_by(self.event(&it, sequence, before), finder));
+                    batch.found.extend(finder.map(|by| (it.entity.clone(), by)));
                     sequence
                 }
             };
@@ -185,7 +194,7 @@ impl Mapper {
 
     /// The source has it no more. What is stored of it goes out once again, as deleted; what happened before we looked and
     /// arrives later stays out.
-    fn bury(&self, entity: EntityRef, read_at: DateTime<Utc>, batch: &mut Batch) -> Result<Decided, Fault> {
+    fn bury(&self, entity: EntityRef, read_at: DateTime<Utc>, finder: Option<FoundBy>, batch: &mut Batch) -> Result<Decided, Fault> {
         let version = Version { updated_at: read_at, seen_at: read_at };
         let Some(before) = batch.entities.get(&entity) else {
             let known = Known { sequence: 0, version: version.to_text(), hash: TOMBSTONE };
@@ -197,7 +206,7 @@ impl Mapper {
         }
         let body = stored_entity(entity.kind, &before.body)?;
         let channel = if let Entity::Order(order) = &body { order.channel.clone() } else { String::new() };
-        Ok(self.accept(vec![Candidate { entity, version, channel, body, encoded: before.body.clone(), hash: TOMBSTONE }], batch))
+        Ok(self.accept(vec![Candidate { entity, version, channel, body, encoded: before.body.clone(), hash: TOMBSTONE }], finder, batch))
     }
 
     fn event(&self, it: &Candidate, sequence: u64, before: Option<&Stored>) -> OutRecord {

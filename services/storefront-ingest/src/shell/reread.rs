@@ -1,5 +1,6 @@
 //! Re-reads: entities whose deliveries were deltas or disagreed are read whole at their source, and enter the raw topic as
-//! deliveries of their own. So does the answer that the source has an entity no more.
+//! deliveries of their own. So do entities of which a sweep found that we don't know their version, and the answer that the
+//! source has an entity no more.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use bus::Producer;
 use chrono::{DateTime, Utc};
-use connector::storefront::ReRead;
+use connector::storefront::{Listing, ReRead};
 use domain::{ConnectionId, EntityRef};
 use fault::{Answer, Fault};
 use pipeline::OutRecord;
@@ -19,12 +20,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::core::raw;
+use crate::core::sweep::FoundBy;
 use crate::metrics::Metrics;
 
 pub struct ReReads {
     pub store: Store,
     pub producer: Producer,
     pub connections: HashMap<ConnectionId, Arc<dyn ReRead>>,
+    /// They know what is left of a platform's budget.
+    pub listings: HashMap<ConnectionId, Arc<dyn Listing>>,
+    /// The share of it that scans and backfills leave alone.
+    pub reserve: f64,
     /// The raw topic's full name.
     pub raw_topic: String,
     pub interval: Duration,
@@ -39,6 +45,7 @@ struct Due {
     attempts: i32,
     /// The last look found nothing.
     was_missing: bool,
+    found_by: Option<FoundBy>,
     /// By the clock of the database, like the times of the decisions that wait for it: no read begins before it.
     claimed_at: DateTime<Utc>,
 }
@@ -53,6 +60,7 @@ impl Due {
             generation: row.try_get("generation")?,
             attempts: row.try_get("attempts")?,
             was_missing: row.try_get("was_missing")?,
+            found_by: row.try_get::<Option<String>, _>("found_by")?.as_deref().and_then(FoundBy::parse),
             claimed_at: row.try_get("claimed_at")?,
         })
     }
@@ -90,6 +98,16 @@ impl ReReads {
         }
     }
 
+    /// What a delivery told meanwhile has not to be read.
+    async fn drop_known(&self) -> Result<(), Error> {
+        let sql = "delete from ingest.reread r using ingest.entity e
+                   where r.wanted is not null and r.due_at <= now() and (r.claimed_until is null or r.claimed_until < now())
+                     and e.source = r.source and e.kind = r.kind and e.id = r.id and e.updated_at >= r.wanted";
+        let known = sqlx::query(sql).execute(self.store.pool()).await?.rows_affected();
+        self.metrics.rereads("known", known);
+        Ok(())
+    }
+
     /// Side by side: a shop that answers slowly does not keep others waiting. Returns how many there were.
     async fn turn(self: &Arc<Self>) -> i64 {
         let due = self.claim().await.unwrap_or_else(|error| {
@@ -106,16 +124,22 @@ impl ReReads {
         count
     }
 
-    /// Only of connections that are configured here; a request for another one waits until it is.
+    /// Only of connections that are configured here; a request for another one waits until it is. What deliveries asked for goes
+    /// first, then sweeps; scans and backfills last, and only while the platform's budget has room for live traffic.
     async fn claim(&self) -> Result<Vec<Due>, Error> {
+        self.drop_known().await?;
         let sql = "update ingest.reread set claimed_until = now() + interval '60 seconds', attempts = attempts + 1
                    where (source, kind, id) in (
                      select source, kind, id from ingest.reread
                      where due_at <= now() and (claimed_until is null or claimed_until < now()) and source = any($1)
-                     order by due_at limit $2 for update skip locked)
-                   returning source, kind, id, generation, attempts, reason = $3 as was_missing, now() as claimed_at";
+                       and (priority < 2 or source = any($4))
+                     order by priority, due_at limit $2 for update skip locked)
+                   returning source, kind, id, generation, attempts, reason = $3 as was_missing, found_by, now() as claimed_at";
         let sources: Vec<&str> = self.connections.keys().map(ConnectionId::as_str).collect();
-        let rows = sqlx::query(sql).bind(sources).bind(CLAIMED_MAX).bind(MISSING).fetch_all(self.store.pool()).await?;
+        let has_room =
+            |it: &&str| self.listings.iter().all(|(id, listing)| id.as_str() != *it || listing.spare().is_none_or(|it| it >= self.reserve));
+        let roomy: Vec<&str> = sources.iter().copied().filter(has_room).collect();
+        let rows = sqlx::query(sql).bind(sources).bind(CLAIMED_MAX).bind(MISSING).bind(roomy).fetch_all(self.store.pool()).await?;
         rows.iter().map(Due::read).collect()
     }
 
@@ -148,7 +172,7 @@ impl ReReads {
             None if due.was_missing => (Seen::Gone, raw::of_gone(&self.raw_topic, &due.entity, due.claimed_at)),
             None => return Ok(Seen::Missing),
         };
-        self.produce(&record).await?;
+        self.produce(&raw::found_by(record, due.found_by)).await?;
         Ok(seen)
     }
 

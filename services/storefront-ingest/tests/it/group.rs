@@ -19,6 +19,7 @@ use serde_json::json;
 use store::decisions::DecisionLedger;
 use store::{Owner, Store, StoreSettings};
 use storefront_ingest::core::raw;
+use storefront_ingest::metrics::Metrics;
 use storefront_ingest::shell::mapper::Mapper;
 use telemetry::spans;
 
@@ -74,7 +75,7 @@ impl Group {
     fn over(store: Store, offsets: Arc<AtomicI64>) -> Self {
         let shopify = shopify();
         let connections = [(shop(), Arc::clone(&shopify.mapper))].into();
-        let mapper = Mapper { connections, bus: BusSettings::local("unused").with_prefix("t.") };
+        let mapper = Mapper { connections, bus: BusSettings::local("unused").with_prefix("t."), metrics: Metrics::default() };
         let ledger = DecisionLedger::new(store.clone(), groups::MAPPER, Owner::Ingest, Parking::LatestWins, mapper);
         Self { store, ledger, shopify, offsets }
     }

@@ -13,7 +13,7 @@ use http_kit::client::Outgoing;
 use http_kit::{Client, Encoding, Exchange, Secrets};
 use pipeline::{Record, Source as _, SourceEvent};
 use sandbox::payloads::PayloadSettings;
-use sandbox::shopify::{HMAC, ShopDouble, ShopSettings, TOPIC, TRIGGERED_AT, WEBHOOK_ID, WebhookSettings};
+use sandbox::shopify::{HMAC, Points, ShopDouble, ShopSettings, TOPIC, TRIGGERED_AT, WEBHOOK_ID, WebhookSettings};
 use service_kit::settings::load_from;
 use service_kit::{Ended, Life};
 use store::account::{Account, Progress, Scope, account};
@@ -81,7 +81,15 @@ impl Rig {
         let (door, admin) = (testkit::free_port(), testkit::free_port());
         let url = format!("http://127.0.0.1:{door}/webhooks/shop-eu");
         let payloads = PayloadSettings { foreign: None, ..PayloadSettings::default() };
-        let shop = ShopDouble::start(ShopSettings { door: Some(url.clone()), payloads, webhooks, ..ShopSettings::default() }).unwrap();
+        let shop = ShopDouble::start(ShopSettings {
+            door: Some(url.clone()),
+            payloads,
+            webhooks,
+            // What is tested here are not its limits.
+            points: Points { maximum: 1_000_000, restore_rate: 100_000 },
+            ..ShopSettings::default()
+        })
+        .unwrap();
         let folder = tempfile::tempdir().unwrap();
         let rig = Self { bus, store, shop, url, admin, database, door, folder };
         rig.secrets(&[SECRET]);
@@ -103,8 +111,10 @@ impl Rig {
              [store]\nurl = \"{}\"\n\
              [door]\nlisten = \"127.0.0.1:{}\"\n\
              [mapper]\nreread_interval = \"100ms\"\nspool_interval = \"100ms\"\n\
+             [sweep]\nenabled = false\n\
              [connections.shop-eu]\nplatform = \"shopify\"\nshop = \"example.myshopify.com\"\napi_url = \"{}\"\n\
-             allow_private = [\"127.0.0.0/8\"]\naccess_token_file = {:?}\nwebhook_secret_files = {files:?}\n",
+             allow_private = [\"127.0.0.0/8\"]\naccess_token_file = {:?}\nwebhook_secret_files = {files:?}\n\
+             callback_url = \"{}\"\n",
             self.admin,
             self.bus.brokers,
             self.bus.prefix,
@@ -112,6 +122,7 @@ impl Rig {
             self.door,
             self.shop.base_url(),
             self.file("token"),
+            self.url,
         );
         std::fs::write(self.file("config.toml"), text).unwrap();
     }
@@ -145,7 +156,12 @@ impl Rig {
 
     /// As a process of its own.
     pub(super) async fn process(&self) -> Service {
-        let service = Service::spawn(testkit::binary("storefront-ingest"), &self.config(), &[("TRADEWIND__TELEMETRY__LEVEL", "info")]);
+        self.process_with(&[]).await
+    }
+
+    pub(super) async fn process_with(&self, environment: &[(&str, &str)]) -> Service {
+        let environment = [&[("TRADEWIND__TELEMETRY__LEVEL", "info")], environment].concat();
+        let service = Service::spawn(testkit::binary("storefront-ingest"), &self.config(), &environment);
         self.door_is_open().await;
         service
     }

@@ -1,0 +1,334 @@
+//! Webhooks that never come: what they would have told is found, once, and what is known costs nothing.
+
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use contracts::headers::FOUND_BY;
+use contracts::topics;
+use domain::EntityKind;
+use sandbox::payloads::OrderWish;
+use sandbox::shopify::Shop;
+use store::effects::Sole;
+use storefront_ingest::Settings;
+use storefront_ingest::shell::sweeper::{Asked, Progress, ask, progress};
+use testkit::{eventually, eventually_eq};
+
+use super::rig::{Rig, SOON};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Sweeps without a pause, and nothing else by itself.
+fn sweeping(rig: &Rig) -> Settings {
+    let mut settings = rig.settings();
+    let sweep = &mut settings.sweep;
+    sweep.enabled = true;
+    sweep.interval = Duration::from_millis(200);
+    sweep.pause = Duration::from_millis(50);
+    sweep.settle = Duration::ZERO;
+    sweep.subscriptions_interval = HOUR;
+    settings
+}
+
+/// What happens in the shop, and nobody is told.
+fn unheard<T>(shop: &Shop, happens: impl FnOnce(&Shop) -> T) -> T {
+    shop.hold();
+    let happened = happens(shop);
+    shop.lose();
+    happened
+}
+
+fn place(shop: &Shop, orders: usize) -> Vec<u64> {
+    (0..orders).map(|_| shop.place_order(&OrderWish::default()).unwrap().id).collect()
+}
+
+/// As many whole sweeps of orders as told end from now on.
+async fn swept(rig: &Rig, times: usize) {
+    for _ in 0..times {
+        let sql = "select coalesce(max(extract(epoch from swept_at) * 1000000), 0)::bigint from ingest.sweep where kind = 'order'";
+        let before = rig.count(sql).await;
+        eventually(SOON, async || if rig.count(sql).await > before { Ok(()) } else { Err("no sweep has ended") }).await;
+    }
+}
+
+async fn orders(rig: &Rig) -> i64 {
+    rig.count("select count(*) from ingest.entity where kind = 'order' and not deleted").await
+}
+
+/// Each event of the topic once, and the account balances.
+async fn balances(rig: &Rig) {
+    eventually_eq(SOON, 0, async || rig.count("select count(*) from ingest.reread").await).await;
+    let account = rig.settled().await;
+    assert!(account.balances(), "{:?}", account.checks);
+    assert_eq!((account.count("dead"), account.count("held"), account.count("missing")), (0, 0, 0), "{:?}", account.lines);
+    let twice = "select count(*) from (select topic, partition, \"offset\" from ingest.output group by 1, 2, 3 having count(*) > 1) t";
+    assert_eq!(rig.count(twice).await, 0);
+    let (events, versions) = ("select count(*) from ingest.output", "select coalesce(sum(seq), 0)::bigint from ingest.entity");
+    assert_eq!(rig.count(events).await, rig.count(versions).await, "one event per version");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_webhook_told_is_found_once() {
+    let Some(rig) = Rig::new().await else { return };
+    let running = rig.start_with(sweeping(&rig)).await;
+    let shop = rig.shop.shop();
+    let told = place(shop, 3);
+    shop.settled(SOON).await.unwrap();
+    eventually_eq(SOON, 3, async || orders(&rig).await).await;
+
+    // Timestamps have whole seconds: later than what is known.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let unheard_of = unheard(shop, |shop| {
+        shop.annotate(told[0], "nobody was told").unwrap();
+        place(shop, 5)
+    });
+    eventually_eq(SOON, 8, async || orders(&rig).await).await;
+    let noted = "select count(*) from ingest.entity where kind = 'order' and position('nobody was told'::bytea in body) > 0";
+    eventually_eq(SOON, 1, async || rig.count(noted).await).await;
+    balances(&rig).await;
+
+    // What is known costs listings, and no reads.
+    swept(&rig, 1).await;
+    let reads = || shop.log().effects().received("order").count();
+    let before = reads();
+    swept(&rig, 3).await;
+    assert_eq!(reads(), before);
+    let ordered = "select count(*) from ingest.sighting";
+    eventually_eq(SOON, 0, async || rig.count(ordered).await).await;
+
+    // Whoever writes to customers can tell what was found from what was told.
+    let events = usize::try_from(rig.count("select count(*) from ingest.output where topic like '%orders.v1'").await).unwrap();
+    let found: Vec<String> = rig
+        .records(topics::ORDERS, events)
+        .await
+        .iter()
+        .filter(|it| it.headers.text(FOUND_BY) == Some("sweep"))
+        .map(|it| it.key_text())
+        .collect();
+    for id in unheard_of.iter().chain([&told[0]]) {
+        assert!(found.contains(&format!("shop-eu/order/{id}")), "{id}");
+    }
+    assert!(!found.contains(&format!("shop-eu/order/{}", told[1])));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_that_comes_after_the_sweep_saves_the_read() {
+    let Some(rig) = Rig::new().await else { return };
+    let mut settings = sweeping(&rig);
+    settings.sweep.settle = Duration::from_secs(4);
+    let running = rig.start_with(settings).await;
+    let shop = rig.shop.shop();
+    shop.hold();
+    place(shop, 3);
+    eventually_eq(SOON, 3, async || rig.count("select count(*) from ingest.reread where kind = 'order' and wanted is not null").await)
+        .await;
+    shop.release(sandbox::shopify::Release::AsHeld);
+    eventually_eq(SOON, 3, async || orders(&rig).await).await;
+    balances(&rig).await;
+    assert_eq!(shop.log().effects().received("order").count(), 0, "nothing had to be read");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_service_goes_on_with_its_backfill() {
+    let Some(rig) = Rig::new().await else { return };
+    let shop = rig.shop.shop();
+    let day = Utc::now() - TimeDelta::days(3);
+    unheard(shop, |shop| {
+        for (n, id) in place(shop, 300).into_iter().enumerate() {
+            shop.backdate(id, day + TimeDelta::seconds(i64::try_from(n).unwrap() / 7)).unwrap();
+        }
+    });
+    let environment = [
+        ("TRADEWIND__SWEEP__ENABLED", "true"),
+        ("TRADEWIND__SWEEP__INTERVAL", "1h"),
+        ("TRADEWIND__SWEEP__SETTLE", "0s"),
+        // Long enough to be killed between the first page and the second.
+        ("TRADEWIND__SWEEP__PAUSE", "2s"),
+        ("TRADEWIND__SWEEP__WAITING_MAX", "10"),
+    ];
+    let mut service = rig.process_with(&environment).await;
+    let since = day - TimeDelta::days(1);
+    let wish = async |connection| ask(&rig.store, connection, EntityKind::Order, since).await.unwrap();
+    let asked = eventually(SOON, async || match wish("shop-eu").await {
+        Asked::Ordered(id) => Ok(id),
+        other => Err(other),
+    });
+    let id = asked.await;
+    assert_eq!(
+        wish("shop-eu").await,
+        Asked::Busy { id, since: since - TimeDelta::nanoseconds(i64::from(since.timestamp_subsec_nanos() % 1000)) }
+    );
+    assert_eq!(wish("shop-us").await, Asked::Unknown { known: vec!["shop-eu".to_owned()] });
+
+    let latest = async || progress(&rig.store, Some("shop-eu")).await.unwrap().remove(0);
+    eventually(SOON, async || match latest().await {
+        it if it.listed == 250 => Ok(()),
+        it => Err(it),
+    })
+    .await;
+    service.kill();
+    let Progress { listed, state, .. } = latest().await;
+    assert_eq!((listed, state.as_str()), (250, "listing"));
+    service.restart();
+    rig.door_is_open().await;
+    let done = eventually(SOON, async || match latest().await {
+        it if it.state == "done" => Ok(it),
+        it => Err(it),
+    })
+    .await;
+    assert_eq!((done.id, done.listed, done.ordered, done.done), (id, 300, 300, 300), "no page twice");
+    assert_eq!(orders(&rig).await, 300);
+    balances(&rig).await;
+    let floor =
+        "select count(*) from ingest.sweep s join ingest.backfill b on b.source = s.source and b.kind = s.kind and s.floor = b.since";
+    assert_eq!(rig.count(floor).await, 1, "scans look as far back from now on");
+    // Known by now: the same again reads nothing.
+    assert!(matches!(wish("shop-eu").await, Asked::Ordered(_)));
+    let again = eventually(SOON, async || match latest().await {
+        it if it.id != id && it.state == "done" => Ok(it),
+        it => Err(it),
+    })
+    .await;
+    assert_eq!((again.listed, again.ordered), (300, 0));
+    service.terminate(SOON).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_subscription_is_made_again_and_what_it_missed_is_swept() {
+    let Some(rig) = Rig::new().await else { return };
+    let mut settings = sweeping(&rig);
+    settings.sweep.interval = HOUR;
+    settings.sweep.overlap = Duration::ZERO;
+    settings.sweep.subscriptions_interval = Duration::from_millis(200);
+    let running = rig.start_with(settings.clone()).await;
+    let present = "select count(*) from ingest.sweep where present_position is not null";
+    eventually_eq(SOON, 2, async || rig.count(present).await).await;
+    running.stop().await;
+    // Only the order of the watchdog brings the sweep back to where all were last seen.
+    sqlx::query("update ingest.sweep set position = now() + interval '1 hour'").execute(rig.store.pool()).await.unwrap();
+
+    let shop = rig.shop.shop();
+    let lost = ["orders/create", "orders/updated", "orders/paid", "refunds/create"];
+    assert_eq!(shop.unsubscribe(&lost), 4);
+    place(shop, 4);
+    shop.settled(SOON).await.unwrap();
+    let running = rig.start_with(settings).await;
+    eventually_eq(SOON, 4, async || orders(&rig).await).await;
+    let topics: Vec<String> = shop.subscriptions().into_iter().map(|it| it.topic).collect();
+    for topic in lost {
+        assert_eq!(topics.iter().filter(|it| *it == topic).count(), 1, "{topic}");
+    }
+    let acked = shop.counts().acked;
+    place(shop, 1);
+    let counts = shop.settled(SOON).await.unwrap();
+    assert!(counts.acked > acked, "webhooks come again");
+    eventually_eq(SOON, 5, async || orders(&rig).await).await;
+    balances(&rig).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_gone_without_a_word_is_found_by_the_scan() {
+    let Some(rig) = Rig::new().await else { return };
+    let mut settings = sweeping(&rig);
+    settings.sweep.scan_interval = Duration::from_millis(500);
+    settings.sweep.missing_max = 0;
+    let running = rig.start_with(settings.clone()).await;
+    let shop = rig.shop.shop();
+    let ids = place(shop, 4);
+    shop.settled(SOON).await.unwrap();
+    eventually_eq(SOON, 4, async || orders(&rig).await).await;
+    unheard(shop, |shop| shop.delete_order(ids[1]).unwrap());
+
+    // A source that hides things must not look like one that has lost them.
+    let missing = "select missing from ingest.scan where kind = 'order'";
+    eventually_eq(SOON, 1, async || rig.count(missing).await).await;
+    assert_eq!((orders(&rig).await, rig.count("select count(*) from ingest.reread where found_by = 'scan'").await), (4, 0));
+    running.stop().await;
+
+    settings.sweep.missing_max = 10;
+    let running = rig.start_with(settings).await;
+    eventually_eq(SOON, 3, async || orders(&rig).await).await;
+    eventually_eq(SOON, 0, async || rig.count(missing).await).await;
+    assert_eq!(rig.count("select count(*) from ingest.scan_seen").await % 3, 0, "of a scan that runs, or of none");
+    balances(&rig).await;
+    let events = usize::try_from(rig.count("select count(*) from ingest.output where topic like '%orders.v1'").await).unwrap();
+    let records = rig.records(topics::ORDERS, events).await;
+    let by_scan = records.iter().filter(|it| it.headers.text(FOUND_BY) == Some("scan"));
+    assert_eq!(by_scan.map(|it| it.key_text()).collect::<Vec<_>>(), [format!("shop-eu/order/{}", ids[1])]);
+    running.stop().await;
+}
+
+/// A sweep can't see behind its position; a scan goes back to its horizon.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_listing_once_left_out_is_found_by_the_scan() {
+    let Some(rig) = Rig::new().await else { return };
+    let mut settings = sweeping(&rig);
+    settings.sweep.overlap = Duration::ZERO;
+    let shop = rig.shop.shop();
+    let running = rig.start_with(settings.clone()).await;
+    swept(&rig, 1).await;
+    let hidden = unheard(shop, |shop| {
+        let id = place(shop, 1)[0];
+        shop.backdate(id, Utc::now() - TimeDelta::minutes(20)).unwrap();
+        id
+    });
+    swept(&rig, 2).await;
+    assert_eq!(orders(&rig).await, 0);
+    running.stop().await;
+    sqlx::query("update ingest.sweep set floor = now() - interval '1 hour'").execute(rig.store.pool()).await.unwrap();
+    settings.sweep.scan_interval = Duration::from_millis(100);
+    let running = rig.start_with(settings).await;
+    eventually_eq(SOON, 1, async || orders(&rig).await).await;
+    let known: String = sqlx::query_scalar("select id from ingest.entity where kind = 'order'").fetch_one(rig.store.pool()).await.unwrap();
+    assert_eq!(known, hidden.to_string());
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silence_is_told_when_a_sweep_finds_that_something_happened() {
+    let Some(rig) = Rig::new().await else { return };
+    let environment = [
+        ("TRADEWIND__SWEEP__ENABLED", "true"),
+        ("TRADEWIND__SWEEP__INTERVAL", "300ms"),
+        ("TRADEWIND__SWEEP__PAUSE", "100ms"),
+        ("TRADEWIND__SWEEP__SETTLE", "0s"),
+        ("TRADEWIND__SWEEP__SILENCE", "2s"),
+    ];
+    let mut service = rig.process_with(&environment).await;
+    let pulse = "select count(*) from ingest.pulse where last_delivery_at < now() - interval '3 seconds'";
+    eventually_eq(SOON, 1, async || rig.count(pulse).await).await;
+    assert!(!service.log().contains("the webhooks are broken"), "nothing happened in the shop");
+    unheard(rig.shop.shop(), |shop| place(shop, 2));
+    service.logs(SOON, "the webhooks are broken").await;
+    assert!(service.log().contains("docs/runbooks/webhooks-silent.md"));
+    eventually_eq(SOON, 2, async || orders(&rig).await).await;
+    let metrics = eventually(SOON, async || {
+        let answer = super::rig::send(http::Method::GET, &format!("http://127.0.0.1:{}/metrics", rig.admin), &[], None).await;
+        let text = String::from_utf8(answer.body.to_vec()).unwrap();
+        if text.contains("tradewind_first_seen_by_sweep_total{") { Ok(text) } else { Err(text) }
+    })
+    .await;
+    let line = |name: &str| metrics.lines().find(|it| it.starts_with(name) && it.contains("shop-eu")).unwrap_or_default().to_owned();
+    let lost = metrics.lines().find(|it| it.starts_with("tradewind_first_seen_by_sweep_total{") && it.contains("order")).unwrap();
+    assert!(lost.contains("found_by=\"sweep\"") && lost.ends_with(" 2"), "{lost}");
+    assert!(line("storefront_last_delivery_age_seconds").contains("connection=\"shop-eu\""), "{metrics}");
+    service.terminate(SOON).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_instance_sweeps_a_connection_and_the_next_takes_over() {
+    let Some(rig) = Rig::new().await else { return };
+    let mut other = Sole::new(&rig.store, "storefront-ingest/sweep/shop-eu").await.unwrap();
+    assert!(other.is_ours().await.unwrap());
+    let running = rig.start_with(sweeping(&rig)).await;
+    unheard(rig.shop.shop(), |shop| place(shop, 1));
+    // It runs: it says when the last delivery came, as every instance does.
+    eventually_eq(SOON, 1, async || rig.count("select count(*) from ingest.pulse").await).await;
+    assert_eq!(rig.count("select count(*) from ingest.sweep").await, 0);
+    assert_eq!(rig.shop.log().effects().received("orders").count(), 0);
+    drop(other);
+    eventually_eq(SOON, 1, async || orders(&rig).await).await;
+    running.stop().await;
+}
