@@ -15,6 +15,7 @@ use pipeline::{Actor, Batch, CommitError, Engine, EngineSettings, Ledger, Next, 
 use serde::{Deserialize, Serialize};
 use store::decisions::DecisionLedger;
 use store::{Owner, Store, StoreSettings};
+use storefront_ingest::metrics::Metrics;
 use storefront_ingest::shell::mapper::Mapper;
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +57,7 @@ pub(crate) async fn mapper(mut stage: Stage, orders: GroupOrders) -> anyhow::Res
     let bus = kafka::settings(&orders.brokers, &orders.prefix);
     let connections = HashMap::from([(orders::shop(), orders::connection(dir.path())?.mapper)]);
     let store = Store::open(&StoreSettings::new(&orders.database)).await?;
-    let mapper = Mapper { connections, bus: bus.clone() };
+    let mapper = Mapper { connections, bus: bus.clone(), metrics: Metrics::default() };
     let ledger = DecisionLedger::new(store, groups::MAPPER, Owner::Ingest, Parking::LatestWins, mapper);
     let publisher = publisher(&bus, &bus.topic(topics::ORDERS)).await?;
     work(&mut stage, &bus, groups::MAPPER, &orders, ledger, publisher).await

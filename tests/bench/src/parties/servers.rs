@@ -21,6 +21,7 @@ use storefront_ingest::core::gauge::Gauge;
 use storefront_ingest::metrics::Metrics;
 use storefront_ingest::shell::door::{self, Door};
 use storefront_ingest::shell::oversize::Oversize;
+use storefront_ingest::shell::pulse::Pulse;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -69,6 +70,7 @@ pub(crate) async fn door(mut stage: Stage, orders: DoorOrders) -> anyhow::Result
         raw_topic,
         settings,
         metrics: Metrics::default(),
+        pulse: Arc::new(Pulse::new([&orders::shop()])),
         oversize: Oversize::default(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
