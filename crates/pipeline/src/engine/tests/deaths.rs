@@ -174,3 +174,16 @@ async fn a_careful_partition_is_read_in_order_and_then_trusted_again() {
     assert_eq!(world.acts.lock().unwrap()[..crate::care::RECORDS], values[..crate::care::RECORDS], "one by one");
     assert!(world.deaths.beginnings.lock().unwrap().is_empty(), "and then nothing is remembered");
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_no_offset_outlives_a_death_the_second_that_kills_does_not_bring_the_first_one_back() {
+    let world = Arc::new(World::default());
+    let topic = [(0, "deadly 1"), (0, "a"), (0, "deadly 2"), (0, "b")];
+    let mut deaths = 0;
+    while !lives(&world, &topic).await {
+        world.stored.lock().unwrap().clear();
+        deaths += 1;
+        assert!(deaths <= BEGINNINGS - 1 + 2 * ATTEMPTS, "it dies of the first one again");
+    }
+    assert_eq!(acted(&world), ["a", "b"]);
+}
