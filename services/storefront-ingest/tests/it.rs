@@ -8,6 +8,7 @@ mod it {
     mod group;
     mod letters;
     mod outage;
+    mod overtaken;
     mod priorities;
     mod reads;
     mod rig;

@@ -20,7 +20,7 @@ use crate::payloads::{EditWish, OrderWish, RefundWish, ShopOrder};
 /// Orders: `POST|GET /_sandbox/orders`, `GET|DELETE /_sandbox/orders/{id}`, `POST /_sandbox/orders/{id}/{pay|cancel|refund|edit|annotate}`,
 /// `POST /_sandbox/orders/{id}/refunds/{refund}/settle`, `POST /_sandbox/burst`. Customers: `POST /_sandbox/customers`.
 /// Stock: `GET|PUT /_sandbox/levels`. Webhooks: `POST|GET /_sandbox/subscriptions`, `GET /_sandbox/deliveries`, `POST /_sandbox/send`,
-/// `POST /_sandbox/hold`, `POST /_sandbox/release`. Limits: `POST /_sandbox/throttle`. What happened: `GET /_sandbox/log`.
+/// `POST /_sandbox/hold`, `POST /_sandbox/release`, `POST /_sandbox/lose`, `DELETE /_sandbox/subscriptions`. Limits: `POST /_sandbox/throttle`. What happened: `GET /_sandbox/log`.
 pub(super) fn routes(shop: Shop) -> Router {
     Router::new()
         .route("/_sandbox/orders", post(place).get(list))
@@ -35,11 +35,12 @@ pub(super) fn routes(shop: Shop) -> Router {
         .route("/_sandbox/burst", post(burst))
         .route("/_sandbox/customers", post(create_customer))
         .route("/_sandbox/levels", get(levels).put(set_level))
-        .route("/_sandbox/subscriptions", post(subscribe).get(subscriptions))
+        .route("/_sandbox/subscriptions", post(subscribe).get(subscriptions).delete(unsubscribe))
         .route("/_sandbox/deliveries", get(counts))
         .route("/_sandbox/send", post(send))
         .route("/_sandbox/hold", post(hold))
         .route("/_sandbox/release", post(release))
+        .route("/_sandbox/lose", post(lose))
         .route("/_sandbox/throttle", post(throttle))
         .route("/_sandbox/secret", put(rotate))
         .route("/_sandbox/log", get(log))
@@ -188,6 +189,12 @@ async fn subscriptions(State(shop): State<Shop>) -> Response {
     Json(json!({ "subscriptions": all, "lost": shop.subscriptions_lost() })).into_response()
 }
 
+/// Those of the topics that are named, or all.
+async fn unsubscribe(State(shop): State<Shop>, Json(topics): Json<Vec<String>>) -> Response {
+    let named: Vec<&str> = topics.iter().map(String::as_str).collect();
+    Json(json!({ "deleted": shop.unsubscribe(if named.is_empty() { &TOPICS } else { &named }) })).into_response()
+}
+
 async fn counts(State(shop): State<Shop>) -> Response {
     Json(shop.counts()).into_response()
 }
@@ -227,6 +234,11 @@ async fn hold(State(shop): State<Shop>) -> StatusCode {
 
 async fn release(State(shop): State<Shop>, Json(release): Json<Release>) -> Response {
     Json(json!({ "released": shop.release(release) })).into_response()
+}
+
+/// What was held never comes.
+async fn lose(State(shop): State<Shop>) -> Response {
+    Json(json!({ "lost": shop.lose() })).into_response()
 }
 
 #[derive(Debug, Deserialize)]

@@ -70,3 +70,19 @@ async fn a_script_sends_any_bytes_and_holds_and_releases() {
     shop.settled(PATIENCE).await.unwrap();
     assert_eq!(&door.arrivals()[0].body[..], b"not json");
 }
+
+#[tokio::test]
+async fn a_script_loses_deliveries_and_subscriptions() {
+    let door = Door::open().await;
+    let shop = start(settings());
+    let url = |path: &str| format!("{}/_sandbox/{path}", shop.base_url());
+    let topics = json!(["orders/create", "orders/updated"]);
+    assert_eq!(send(Method::POST, url("subscriptions"), json!({ "url": door.url, "topics": topics })).await.1, json!({ "made": 2 }));
+    assert_eq!(send(Method::POST, url("hold"), json!({})).await.0, 204);
+    assert_eq!(send(Method::POST, url("orders"), json!({})).await.0, 201);
+    assert_eq!(send(Method::POST, url("lose"), json!({})).await.1, json!({ "lost": 1 }));
+    assert_eq!(send(Method::DELETE, url("subscriptions"), json!(["orders/create"])).await.1, json!({ "deleted": 1 }));
+    assert_eq!(send(Method::DELETE, url("subscriptions"), json!([])).await.1, json!({ "deleted": 1 }));
+    shop.settled(PATIENCE).await.unwrap();
+    assert_eq!(door.arrivals().len(), 0);
+}

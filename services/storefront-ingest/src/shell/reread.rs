@@ -101,7 +101,7 @@ impl ReReads {
     /// What a delivery told meanwhile has not to be read.
     async fn drop_known(&self) -> Result<(), Error> {
         let sql = "delete from ingest.reread r using ingest.entity e
-                   where r.wanted is not null and r.due_at <= now() and (r.claimed_until is null or r.claimed_until < now())
+                   where r.wanted is not null and (r.claimed_until is null or r.claimed_until < now())
                      and e.source = r.source and e.kind = r.kind and e.id = r.id and e.updated_at >= r.wanted";
         let known = sqlx::query(sql).execute(self.store.pool()).await?.rows_affected();
         self.metrics.rereads("known", known);

@@ -100,7 +100,13 @@ async fn scans_and_backfills_wait_while_the_budget_is_low() {
     source.is_low.store(true, Ordering::Relaxed);
     let stop = start(&rig, &source);
     eventually_eq(SOON, 32, async || rig.count("select count(*) from ingest.reread").await).await;
-    assert_eq!(source.asked.lock().unwrap().len(), 32);
+    // Live ones are read as ever, one after the other: the others had their turns, and did not take them.
+    for n in 0..3_i64 {
+        let sql = "insert into ingest.reread (source, kind, id, reason) values ('shop-eu', 'order', 'later' || $1, 'test')";
+        sqlx::query(sql).bind(n).execute(rig.store.pool()).await.unwrap();
+        eventually_eq(SOON, 0, async || rig.count("select count(*) from ingest.reread where found_by is null").await).await;
+    }
+    assert_eq!(source.asked.lock().unwrap().len(), 35);
     assert_eq!(rig.count("select count(*) from ingest.reread where found_by in ('scan', 'backfill')").await, 32);
     source.is_low.store(false, Ordering::Relaxed);
     eventually_eq(SOON, 0, async || rig.count("select count(*) from ingest.reread").await).await;

@@ -1,11 +1,13 @@
 //! Webhooks that never come: what they would have told is found, once, and what is known costs nothing.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use contracts::headers::FOUND_BY;
 use contracts::topics;
 use domain::EntityKind;
+use sandbox::faults::{Fault, Rule};
 use sandbox::payloads::OrderWish;
 use sandbox::shopify::Shop;
 use store::effects::Sole;
@@ -115,7 +117,7 @@ async fn what_no_webhook_told_is_found_once() {
 async fn a_webhook_that_comes_after_the_sweep_saves_the_read() {
     let Some(rig) = Rig::new().await else { return };
     let mut settings = sweeping(&rig);
-    settings.sweep.settle = Duration::from_secs(4);
+    settings.sweep.settle = HOUR;
     let running = rig.start_with(settings).await;
     let shop = rig.shop.shop();
     shop.hold();
@@ -330,5 +332,29 @@ async fn one_instance_sweeps_a_connection_and_the_next_takes_over() {
     assert_eq!(rig.shop.log().effects().received("orders").count(), 0);
     drop(other);
     eventually_eq(SOON, 1, async || orders(&rig).await).await;
+
+    // The lock goes with its connection, and is taken again.
+    let cut = "select count(pg_terminate_backend(pid)) from pg_locks
+               where locktype = 'advisory' and granted and database = (select oid from pg_database where datname = current_database())";
+    assert_eq!(rig.count(cut).await, 1);
+    unheard(rig.shop.shop(), |shop| place(shop, 1));
+    eventually_eq(SOON, 2, async || orders(&rig).await).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sweep_that_was_refused_goes_on_where_it_was() {
+    let Some(rig) = Rig::new().await else { return };
+    let shop = rig.shop.shop();
+    let running = rig.start_with(sweeping(&rig)).await;
+    swept(&rig, 1).await;
+    shop.throttle(2);
+    shop.plan().add(Rule::new(Fault::status(502)).on("customers")).unwrap();
+    unheard(shop, |shop| place(shop, 3));
+    eventually_eq(SOON, 3, async || orders(&rig).await).await;
+    let customers: BTreeSet<u64> = shop.orders().iter().filter_map(|it| it.customer.as_ref().map(|it| it.id)).collect();
+    let known = "select count(*) from ingest.entity where kind = 'customer'";
+    eventually_eq(SOON, i64::try_from(customers.len()).unwrap(), async || rig.count(known).await).await;
+    balances(&rig).await;
     running.stop().await;
 }

@@ -17,8 +17,9 @@ pub(super) struct Course {
     pub(super) kind: EntityKind,
     pub(super) due: Instant,
     pub(super) patience: Patience,
-    /// In the middle of one: where it goes on. Lost with the process, which then begins at the stored position.
-    next: Option<ListFrom>,
+    /// In the middle of one: where it goes on, and the position that it had come to. Lost with the process, which then begins at
+    /// the stored position.
+    next: Option<(String, DateTime<Utc>)>,
 }
 
 impl Course {
@@ -43,12 +44,17 @@ impl Sweeper {
                 break;
             }
             let position = self.position(course.kind).await?;
-            let from = course.next.take().unwrap_or_else(|| ListFrom::Since(start(position, self.settings.overlap)));
+            let from = match course.next.take() {
+                // Whoever set the position back meanwhile wants what lies between listed again.
+                Some((cursor, came_to)) if came_to == position => ListFrom::Cursor(cursor),
+                Some(_) | None => ListFrom::Since(start(position, self.settings.overlap)),
+            };
             let page = self.listing.page(course.kind, &from).await?;
             let next = page.next.clone();
-            is_any_found |= self.keep(course.kind, position, page).await? > 0;
+            let (ordered, position) = self.keep(course.kind, position, page).await?;
+            is_any_found |= ordered > 0;
             match next {
-                Some(cursor) => course.next = Some(ListFrom::Cursor(cursor)),
+                Some(cursor) => course.next = Some((cursor, position)),
                 None => course.due = self.next(self.interval()),
             }
         }
@@ -60,36 +66,34 @@ impl Sweeper {
         Ok(sqlx::query_scalar(sql).bind(self.connection.as_str()).bind(kind.as_str()).fetch_one(self.store.pool()).await?)
     }
 
-    /// Orders what of the page is not known, and moves the position, together.
-    async fn keep(&self, kind: EntityKind, position: DateTime<Utc>, page: ListPage) -> Result<i64, Error> {
+    /// Orders what of the page is not known, and moves the position, together. Returns how much was ordered, and the position.
+    async fn keep(&self, kind: EntityKind, position: DateTime<Utc>, page: ListPage) -> Result<(i64, DateTime<Utc>), Error> {
         let (finding, is_last) = (self.finding(kind, FoundBy::Sweep), page.next.is_none());
         let listed = page.listed.len();
-        let ordered = self
+        let kept = self
             .store
             .transaction(move |tx| {
                 Box::pin(async move {
                     let ordered = finding.order(tx, &page.listed).await?;
                     let sql = "update ingest.sweep set position = $4, swept_at = case when $5 then now() else swept_at end
-                               where source = $1 and kind = $2 and position = $3";
-                    let moved = sqlx::query(sql)
+                               where source = $1 and kind = $2 and position = $3 returning position";
+                    let moved: Option<DateTime<Utc>> = sqlx::query_scalar(sql)
                         .bind(finding.connection.as_str())
                         .bind(finding.kind.as_str())
                         .bind(position)
                         .bind(advanced(position, &page.listed))
                         .bind(is_last)
-                        .execute(&mut *tx)
+                        .fetch_optional(&mut *tx)
                         .await?;
-                    if moved.rows_affected() == 0 {
-                        return Err(overtaken());
-                    }
+                    let Some(position) = moved else { return Err(overtaken()) };
                     if is_last {
                         finding.forget_known(tx).await?;
                     }
-                    Ok(ordered)
+                    Ok((ordered, position))
                 })
             })
             .await?;
-        self.metrics.listed(self.connection.as_str(), kind, FoundBy::Sweep, listed, ordered);
-        Ok(ordered)
+        self.metrics.listed(self.connection.as_str(), kind, FoundBy::Sweep, listed, kept.0);
+        Ok(kept)
     }
 }
