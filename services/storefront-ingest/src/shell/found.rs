@@ -84,7 +84,7 @@ impl Finding {
                      extract(epoch from now() - s.ordered_at)::float8 as age,
                      s.id is not null and exists (
                        select from letters.letter l
-                       where l.grp = $5 and l.aggregate = i.aggregate and l.state in ('dead', 'held', 'replaying')) as is_letter
+                       where l.grp = $5 and l.aggregate = i.aggregate and l.state in ('dead', 'held', 'waiting', 'replaying')) as is_letter
                    from unnest($3::text[], $4::text[]) as i (id, aggregate)
                    left join ingest.entity e on e.source = $1 and e.kind = $2 and e.id = i.id
                    left join ingest.sighting s on s.source = $1 and s.kind = $2 and s.id = i.id";
