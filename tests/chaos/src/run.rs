@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use e2e::{Installation, Program};
+use e2e::{Installation, Program, SOON};
 use sandbox::effects::Kind;
 use serde_json::Value;
 use store::account::Account;
@@ -39,6 +39,8 @@ pub(crate) async fn run(seed: u64, rate: f64, planned: &[Planned]) -> anyhow::Re
     stock_rests(&world.it).await;
 
     let health = health(&mut world.parts).await;
+    // Kafka was frozen for it, and takes a moment to answer again.
+    testkit::eventually(SOON, async || world.it.scope().await).await;
     let after = resources(&mut world.parts);
     let resources = before.into_iter().zip(after).map(|((name, before), (_, after))| (name, before, after)).collect();
     let logs = world.parts.processes().map(|(name, process)| (name, process.service().log())).collect();
