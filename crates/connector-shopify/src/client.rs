@@ -30,6 +30,14 @@ pub(crate) struct Query {
     pub(crate) cost: u64,
 }
 
+/// What a page of a connection says of the rest of it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PageInfo {
+    pub(crate) has_next_page: bool,
+    pub(crate) end_cursor: Option<String>,
+}
+
 /// The Admin API of one shop.
 #[derive(Debug)]
 pub(crate) struct GraphQl {

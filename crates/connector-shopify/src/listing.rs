@@ -11,7 +11,7 @@ use fault::Fault;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::client::{GraphQl, Query};
+use crate::client::{GraphQl, PageInfo, Query};
 use crate::error::CallError;
 use crate::wire::{Id, Stamp};
 
@@ -20,21 +20,25 @@ const PAGE: u32 = 250;
 /// One search gives no more than this; a multiple of [`PAGE`]. Behind it, a new search goes on from the last time.
 const SEARCH_MAX: u32 = 25_000;
 
-const ORDERS: Query = Query {
-    operation: "TradewindChangedOrders",
-    cost: 260,
-    text: "query TradewindChangedOrders($query: String!, $after: String) { \
-           list: orders(first: 250, after: $after, query: $query, sortKey: UPDATED_AT) { \
-           pageInfo { hasNextPage endCursor } nodes { id updatedAt } } }",
-};
+macro_rules! changed {
+    ($operation:literal, $list:literal) => {
+        Query {
+            operation: $operation,
+            cost: 260,
+            text: concat!(
+                "query ",
+                $operation,
+                "($query: String!, $after: String) { list: ",
+                $list,
+                "(first: 250, after: $after, query: $query, sortKey: UPDATED_AT) { \
+                 pageInfo { hasNextPage endCursor } nodes { id updatedAt } } }"
+            ),
+        }
+    };
+}
 
-const CUSTOMERS: Query = Query {
-    operation: "TradewindChangedCustomers",
-    cost: 260,
-    text: "query TradewindChangedCustomers($query: String!, $after: String) { \
-           list: customers(first: 250, after: $after, query: $query, sortKey: UPDATED_AT) { \
-           pageInfo { hasNextPage endCursor } nodes { id updatedAt } } }",
-};
+const ORDERS: Query = changed!("TradewindChangedOrders", "orders");
+const CUSTOMERS: Query = changed!("TradewindChangedCustomers", "customers");
 
 pub(crate) struct ShopifyListing {
     client: Arc<GraphQl>,
@@ -104,13 +108,6 @@ struct Answer {
 struct List {
     page_info: PageInfo,
     nodes: Vec<Node>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PageInfo {
-    has_next_page: bool,
-    end_cursor: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::client::{GraphQl, read};
+use crate::client::{GraphQl, PageInfo, read};
 use crate::error::CallError;
 use crate::mapping::{CUSTOMER_READ, ORDER_READ, REFUND_READ};
 use crate::wire::Id;
@@ -57,14 +57,6 @@ impl ReRead for ShopifyReRead {
         };
         Ok(body.map(|it| (topic.to_owned(), Bytes::from(it))))
     }
-}
-
-/// What a first page says of the rest.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PageInfo {
-    has_next_page: bool,
-    end_cursor: Option<String>,
 }
 
 #[derive(Deserialize)]

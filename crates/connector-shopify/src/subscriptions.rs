@@ -10,7 +10,7 @@ use fault::Fault;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::client::{GraphQl, Query, shown};
+use crate::client::{GraphQl, PageInfo, Query, shown};
 use crate::config::Wanted;
 use crate::error::CallError;
 
@@ -54,13 +54,6 @@ struct ListAnswer {
 struct List {
     page_info: PageInfo,
     nodes: Vec<Node>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PageInfo {
-    has_next_page: bool,
-    end_cursor: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -27,4 +27,4 @@ pub use breaker::BreakerSettings;
 pub use engine::{Engine, EngineSettings, PROCESS_DIED};
 pub use policy::Verdict;
 pub use record::{Origin, OutRecord, Partition, Position, Record};
-pub use seam::{Actor, Batch, CommitError, Drained, Entry, LaneSpec, Ledger, Next, Source, SourceControl, SourceEvent, Turn};
+pub use seam::{Actor, Batch, CommitError, Deaths, Drained, Entry, LaneSpec, Ledger, Next, Source, SourceControl, SourceEvent, Turn};

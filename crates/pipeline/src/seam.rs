@@ -109,30 +109,53 @@ pub trait Ledger: Send + Sync + 'static {
     /// answer was lost the same batch comes again.
     async fn commit(&self, batch: Batch<Self::Report>) -> Result<Vec<Next<Self::Act>>, CommitError>;
 
-    /// A partition begins at this offset; before anything of it is touched. Returns how often in a row it began there, this time
-    /// counted. More than once: the process died, or was stopped hard, before anything moved.
-    async fn begin(&self, _partition: &Partition, _offset: i64) -> Result<u32, Fault> {
-        Ok(1)
-    }
-
-    /// This record is about to be tried alone. Returns its tries that no process outlived, this one counted.
-    async fn attempt(&self, _record: &Record) -> Result<u32, Fault> {
-        Ok(1)
-    }
-
-    /// The process outlived the try.
-    async fn outlived(&self, _record: &Record) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    /// Nobody died on these partitions.
-    async fn forget(&self, _partitions: &[Partition]) -> Result<(), Fault> {
-        Ok(())
+    /// Where this group remembers what outlives a process that died.
+    fn deaths(&self) -> Arc<dyn Deaths> {
+        Arc::new(NoDeaths)
     }
 
     /// Letters whose turn has come, oldest first, claimed for this process. Called at least once a second.
     async fn drain(&self, _max: usize) -> Result<Vec<Drained>, Fault> {
         Ok(Vec::new())
+    }
+}
+
+/// Remembers what outlives a process that died. Each call is durable when it returns.
+#[async_trait]
+pub trait Deaths: Send + Sync + 'static {
+    /// A partition begins at this offset; before anything of it is touched. Returns how often in a row it began there, this time
+    /// counted. More than once: the process died, or was stopped hard, before anything moved.
+    async fn begin(&self, partition: &Partition, offset: i64) -> Result<u32, Fault>;
+
+    /// This record is about to be tried alone. Returns its tries that no process outlived, this one counted.
+    async fn attempt(&self, record: &Record) -> Result<u32, Fault>;
+
+    /// The process outlived the try.
+    async fn outlived(&self, record: &Record) -> Result<(), Fault>;
+
+    /// Nobody died on these partitions.
+    async fn forget(&self, partitions: &[Partition]) -> Result<(), Fault>;
+}
+
+/// Of a group that remembers nothing.
+struct NoDeaths;
+
+#[async_trait]
+impl Deaths for NoDeaths {
+    async fn begin(&self, _: &Partition, _: i64) -> Result<u32, Fault> {
+        Ok(1)
+    }
+
+    async fn attempt(&self, _: &Record) -> Result<u32, Fault> {
+        Ok(1)
+    }
+
+    async fn outlived(&self, _: &Record) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn forget(&self, _: &[Partition]) -> Result<(), Fault> {
+        Ok(())
     }
 }
 

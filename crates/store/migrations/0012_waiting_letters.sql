@@ -25,3 +25,13 @@ language sql immutable as $$
         else decision
     end
 $$;
+
+-- Why it is in that state: a letter's own reason goes before that of a decision.
+create function account.reason(letter text, code text, decision text) returns text
+language sql immutable as $$
+    select case
+        when letter in ('dead', 'replaying', 'discarded') then code
+        when letter = 'waiting' then letter
+        else decision
+    end
+$$;

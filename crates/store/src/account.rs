@@ -99,7 +99,7 @@ async fn mapper_lines(store: &Store, scope: &Scope) -> Result<Vec<Line>, Error> 
     let sql = "select source, kind, state, reason, sum(count)::bigint as count from (
                  select coalesce(d.source, l.source, r.source) as source, coalesce(d.kind, l.kind, 'raw') as kind,
                         coalesce(account.state(l.state, d.state, d.unpublished), 'in_flight') as state,
-                        case when l.state in ('dead', 'replaying', 'discarded') then l.code when l.state = 'waiting' then 'waiting' else d.reason end as reason, count(*) as count
+                        account.reason(l.state, l.code, d.reason) as reason, count(*) as count
                  from (select distinct on (ce_id) ce_id, source from ingest.raw_record) r
                  full join (select * from account.decision where grp = $1) d using (ce_id)
                  full join (select ce_id, source, kind, state, code from letters.letter where grp = $1) l using (ce_id)
@@ -147,7 +147,7 @@ const OBLIGATIONS: &str = "
                coalesce(d.kind, l.kind, p.kind, 'raw') as kind, coalesce(d.aggregate, l.aggregate, p.aggregate, '') as aggregate,
                coalesce(account.state(l.state, d.state, d.unpublished),
                         case when o.\"offset\" >= coalesce(g.committed, 0) then 'in_flight' else 'missing' end) as state,
-               case when l.state in ('dead', 'replaying', 'discarded') then l.code when l.state = 'waiting' then 'waiting' when d.ce_id is null and l.ce_id is null then 'unread' else d.reason end as reason,
+               case when d.ce_id is null and l.ce_id is null then 'unread' else account.reason(l.state, l.code, d.reason) end as reason,
                coalesce(l.last_failed_at, d.decided_at, o.published_at) as since
         from account.output o
         join consumer c on c.topic = o.topic
@@ -182,7 +182,7 @@ async fn mapper_items(store: &Store, scope: &Scope, state: &str, limit: i64) -> 
     let sql = "select * from (
                  select ce_id, coalesce(d.aggregate, l.aggregate, '') as aggregate,
                         coalesce(account.state(l.state, d.state, d.unpublished), 'in_flight') as state,
-                        case when l.state in ('dead', 'replaying', 'discarded') then l.code when l.state = 'waiting' then 'waiting' else d.reason end as reason,
+                        account.reason(l.state, l.code, d.reason) as reason,
                         coalesce(l.last_failed_at, d.decided_at, r.seen_at) as since
                  from (select distinct on (ce_id) ce_id, seen_at from ingest.raw_record) r
                  full join (select * from account.decision where grp = $1) d using (ce_id)

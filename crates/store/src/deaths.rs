@@ -3,67 +3,94 @@
 //! Each call is one statement of its own, committed before the record is touched. None of it is on the way of a record as long as
 //! no partition is read with care (`pipeline::care`).
 
+use async_trait::async_trait;
+use fault::Fault;
 use pipeline::{Partition, Record};
 
 use crate::{Error, Store};
 
-/// Notes where a partition begins. Returns how often in a row it began there, this time counted; a beginning among the records
-/// that were read with care counts as the same.
-pub async fn begin(store: &Store, group: &str, partition: &Partition, offset: i64) -> Result<u32, Error> {
-    let sql = "insert into letters.beginning as b (grp, topic, partition, \"offset\") values ($1, $2, $3, $4)
+/// Of one group.
+#[derive(Debug, Clone)]
+pub struct Deaths {
+    store: Store,
+    group: String,
+}
+
+impl Deaths {
+    pub fn new(store: Store, group: impl Into<String>) -> Self {
+        Self { store, group: group.into() }
+    }
+}
+
+#[async_trait]
+impl pipeline::Deaths for Deaths {
+    /// Notes where a partition begins. Returns how often in a row it began there, this time counted; a beginning among the records
+    /// that were read with care counts as the same.
+    async fn begin(&self, partition: &Partition, offset: i64) -> Result<u32, Fault> {
+        let sql = "insert into letters.beginning as b (grp, topic, partition, \"offset\") values ($1, $2, $3, $4)
                on conflict (grp, topic, partition) do update set
                  begun = case when $4 between b.\"offset\" and coalesce(b.reached + 1, b.\"offset\") then b.begun + 1 else 1 end,
                  reached = case when $4 between b.\"offset\" and coalesce(b.reached + 1, b.\"offset\") then b.reached end,
                  \"offset\" = $4, at = now()
                returning begun";
-    let begun: i32 =
-        sqlx::query_scalar(sql).bind(group).bind(&*partition.topic).bind(partition.number).bind(offset).fetch_one(store.pool()).await?;
-    Ok(u32::try_from(begun).unwrap_or(u32::MAX))
-}
+        let begun: i32 = sqlx::query_scalar(sql)
+            .bind(&self.group)
+            .bind(&*partition.topic)
+            .bind(partition.number)
+            .bind(offset)
+            .fetch_one(self.store.pool())
+            .await
+            .map_err(Error::from)?;
+        Ok(u32::try_from(begun).unwrap_or(u32::MAX))
+    }
 
-/// Counts a record that is about to be tried alone. Returns its tries that nobody outlived, this one counted.
-pub async fn attempt(store: &Store, group: &str, record: &Record) -> Result<u32, Error> {
-    let sql = "with reached as (
+    /// Counts a record that is about to be tried alone. Returns its tries that nobody outlived, this one counted.
+    async fn attempt(&self, record: &Record) -> Result<u32, Fault> {
+        let sql = "with reached as (
                  update letters.beginning set reached = greatest(coalesce(reached, $4), $4)
                  where grp = $1 and topic = $2 and partition = $3)
                insert into letters.attempt as a (grp, topic, partition, \"offset\") values ($1, $2, $3, $4)
                on conflict (grp, topic, partition, \"offset\") do update set attempts = a.attempts + 1, at = now()
                returning attempts";
-    let attempts: i32 = sqlx::query_scalar(sql)
-        .bind(group)
-        .bind(&*record.partition.topic)
-        .bind(record.partition.number)
-        .bind(record.offset)
-        .fetch_one(store.pool())
-        .await?;
-    Ok(u32::try_from(attempts).unwrap_or(u32::MAX))
-}
-
-/// The process lives, and the record is settled or waits for something.
-pub async fn outlived(store: &Store, group: &str, record: &Record) -> Result<(), Error> {
-    sqlx::query("delete from letters.attempt where grp = $1 and topic = $2 and partition = $3 and \"offset\" = $4")
-        .bind(group)
-        .bind(&*record.partition.topic)
-        .bind(record.partition.number)
-        .bind(record.offset)
-        .execute(store.pool())
-        .await?;
-    Ok(())
-}
-
-/// Nobody died on these partitions: what was noted of them goes.
-pub async fn forget(store: &Store, group: &str, partitions: &[Partition]) -> Result<(), Error> {
-    if partitions.is_empty() {
-        return Ok(());
+        let attempts: i32 = sqlx::query_scalar(sql)
+            .bind(&self.group)
+            .bind(&*record.partition.topic)
+            .bind(record.partition.number)
+            .bind(record.offset)
+            .fetch_one(self.store.pool())
+            .await
+            .map_err(Error::from)?;
+        Ok(u32::try_from(attempts).unwrap_or(u32::MAX))
     }
-    let sql = "with gone as (select * from unnest($2::text[], $3::int[]) as t (topic, partition)),
+
+    /// The process lives, and the record is settled or waits for something.
+    async fn outlived(&self, record: &Record) -> Result<(), Fault> {
+        sqlx::query("delete from letters.attempt where grp = $1 and topic = $2 and partition = $3 and \"offset\" = $4")
+            .bind(&self.group)
+            .bind(&*record.partition.topic)
+            .bind(record.partition.number)
+            .bind(record.offset)
+            .execute(self.store.pool())
+            .await
+            .map_err(Error::from)?;
+        Ok(())
+    }
+
+    /// Nobody died on these partitions: what was noted of them goes.
+    async fn forget(&self, partitions: &[Partition]) -> Result<(), Fault> {
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        let sql = "with gone as (select * from unnest($2::text[], $3::int[]) as t (topic, partition)),
                     attempts as (delete from letters.attempt a using gone g where a.grp = $1 and a.topic = g.topic and a.partition = g.partition)
                delete from letters.beginning b using gone g where b.grp = $1 and b.topic = g.topic and b.partition = g.partition";
-    sqlx::query(sql)
-        .bind(group)
-        .bind(partitions.iter().map(|it| &*it.topic).collect::<Vec<_>>())
-        .bind(partitions.iter().map(|it| it.number).collect::<Vec<_>>())
-        .execute(store.pool())
-        .await?;
-    Ok(())
+        sqlx::query(sql)
+            .bind(&self.group)
+            .bind(partitions.iter().map(|it| &*it.topic).collect::<Vec<_>>())
+            .bind(partitions.iter().map(|it| it.number).collect::<Vec<_>>())
+            .execute(self.store.pool())
+            .await
+            .map_err(Error::from)?;
+        Ok(())
+    }
 }

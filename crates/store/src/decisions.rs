@@ -7,20 +7,21 @@ pub(crate) mod intake;
 pub(crate) mod rows;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use contracts::topics::Parking;
 use fault::{Class, Fault};
-use pipeline::{
-    Batch, CommitError, Drained, Entry, Ledger, Next, Origin, OutRecord, PROCESS_DIED, Partition, Position, Record, Turn, Verdict,
-};
+use pipeline::{Batch, CommitError, Drained, Entry, Ledger, Next, Origin, OutRecord, PROCESS_DIED, Position, Record, Turn, Verdict};
 use tracing::Span;
 use uuid::Uuid;
 
+use crate::deaths::Deaths;
 use crate::error::commit_error;
-use crate::letters::{self, Drainer, Obligation};
+use crate::letters::{self, Drainer, Failure, Obligation};
 use crate::owner::Owner;
-use crate::{Error, Store, Tx, deaths};
+use crate::{Error, Store, Tx};
 
 pub use intake::value_hash;
 pub use rows::release;
@@ -138,20 +139,8 @@ impl<D: Decide> Ledger for DecisionLedger<D> {
         self.drainer.drain(max).await.map_err(Fault::from)
     }
 
-    async fn begin(&self, partition: &Partition, offset: i64) -> Result<u32, Fault> {
-        Ok(deaths::begin(&self.store, &self.group, partition, offset).await?)
-    }
-
-    async fn attempt(&self, record: &Record) -> Result<u32, Fault> {
-        Ok(deaths::attempt(&self.store, &self.group, record).await?)
-    }
-
-    async fn outlived(&self, record: &Record) -> Result<(), Fault> {
-        Ok(deaths::outlived(&self.store, &self.group, record).await?)
-    }
-
-    async fn forget(&self, partitions: &[Partition]) -> Result<(), Fault> {
-        Ok(deaths::forget(&self.store, &self.group, partitions).await?)
+    fn deaths(&self) -> Arc<dyn pipeline::Deaths> {
+        Arc::new(Deaths::new(self.store.clone(), &*self.group))
     }
 }
 
@@ -203,19 +192,17 @@ impl<D: Decide> Work<D> {
                 let input = Input { record: &entry.record, id: Obligation::of(&entry.record).id, span: &entry.span };
                 self.decide.seen(tx, &[input]).await?;
             }
-            nexts[index] = Some(match verdict {
-                Verdict::Letter => {
-                    let obligation = self.obligation(entry, fault);
-                    letters::bury(tx, &self.group, &obligation, &entry.record, fault, *attempts, self.policy).await?;
-                    Next::Done
+            let wait = match verdict {
+                Verdict::Letter => None,
+                Verdict::PutOff(wait) => Some(*wait),
+                Verdict::Retry(_) | Verdict::Outage | Verdict::SlowDown(_) | Verdict::Withhold => {
+                    nexts[index] = Some(Next::Later(Duration::ZERO));
+                    continue;
                 }
-                Verdict::PutOff(wait) => {
-                    let obligation = self.obligation(entry, fault);
-                    letters::put_off(tx, &self.group, &obligation, &entry.record, fault, *attempts, *wait, self.policy).await?;
-                    Next::Done
-                }
-                Verdict::Retry(_) | Verdict::Outage | Verdict::SlowDown(_) | Verdict::Withhold => Next::Later(std::time::Duration::ZERO),
-            });
+            };
+            let failure = Failure { fault, attempts: *attempts, wait };
+            letters::write(tx, &self.group, &self.obligation(entry, fault), &entry.record, failure, self.policy).await?;
+            nexts[index] = Some(Next::Done);
         }
         Ok(())
     }

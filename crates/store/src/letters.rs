@@ -1,8 +1,8 @@
 //! Dead letters and parked keys.
 //!
 //! A letter is the record, byte for byte, with what went wrong. One that is tried again by itself waits, one that is not is dead.
-//! Where a stream parks, later records of its key become letters
-//! too (held) and follow in order once the head has gone. `letters.parked` has a row per key with open letters; every change of
+//! Where a stream parks, later records of its key become letters too (held) and follow in order once the head has gone.
+//! `letters.parked` has a row per key with open letters; every change of
 //! a key's letters happens under that row's lock, so that nothing can slip in between the last held one and the first live one.
 
 mod admin;
@@ -76,42 +76,13 @@ pub async fn hold(tx: &mut Tx, group: &str, obligation: &Obligation, record: &Re
     audit(tx, "system", "letter.held", Some(ids::letter(group, obligation.id)), "a record of its key is dead or waits", None).await
 }
 
-/// Writes the letter of a record that was given up, or the new failure of one that was tried again, and parks its key.
-pub async fn bury(
-    tx: &mut Tx,
-    group: &str,
-    obligation: &Obligation,
-    record: &Record,
-    fault: &Fault,
-    attempts: u32,
-    policy: Parking,
-) -> Result<(), Error> {
-    let id = write(tx, group, obligation, record, Failure { fault, attempts, wait: None }, policy).await?;
-    audit(tx, "system", "letter.dead", Some(id), &format!("{}: {}", fault.code, fault.message), None).await
-}
-
-/// The same of a record that is tried again after this wait, or as soon as what it misses has [`appeared`].
-#[expect(clippy::too_many_arguments, reason = "those of `bury`, and the wait")]
-pub async fn put_off(
-    tx: &mut Tx,
-    group: &str,
-    obligation: &Obligation,
-    record: &Record,
-    fault: &Fault,
-    attempts: u32,
-    wait: Duration,
-    policy: Parking,
-) -> Result<(), Error> {
-    let id = write(tx, group, obligation, record, Failure { fault, attempts, wait: Some(wait) }, policy).await?;
-    audit(tx, "system", "letter.waiting", Some(id), &format!("{}: {}", fault.code, fault.message), None).await
-}
-
-/// How a record failed, and when it is tried again, if it is.
-#[derive(Clone, Copy)]
-struct Failure<'a> {
-    fault: &'a Fault,
-    attempts: u32,
-    wait: Option<Duration>,
+/// How a record failed.
+#[derive(Debug, Clone, Copy)]
+pub struct Failure<'a> {
+    pub fault: &'a Fault,
+    pub attempts: u32,
+    /// Until it is tried again, unless what it misses has [`appeared`] before. `None`: it is given up.
+    pub wait: Option<Duration>,
 }
 
 impl Failure<'_> {
@@ -124,14 +95,15 @@ impl Failure<'_> {
     }
 }
 
-async fn write(
+/// Writes the letter of a record that is given up or put off, or the new failure of one that was tried again, and parks its key.
+pub async fn write(
     tx: &mut Tx,
     group: &str,
     obligation: &Obligation,
     record: &Record,
     failure: Failure<'_>,
     policy: Parking,
-) -> Result<Uuid, Error> {
+) -> Result<(), Error> {
     let id = match record.origin {
         Origin::Letter(id) => {
             lock_parked(tx, group, &[&obligation.aggregate]).await?;
@@ -148,7 +120,8 @@ async fn write(
         // Nothing waits for it; what was claimed to drain it is given back.
         Parking::LatestWins | Parking::Independent => unpark(tx, group, &obligation.aggregate).await?,
     }
-    Ok(id)
+    let (verb, fault) = (format!("letter.{}", failure.state()), failure.fault);
+    audit(tx, "system", &verb, Some(id), &format!("{}: {}", fault.code, fault.message), None).await
 }
 
 /// What these waiting letters wait for is there now (`item:MUG-RED`): they are tried at once.

@@ -19,7 +19,7 @@ use fault::{Class, Fault};
 use pipeline::{Origin, Partition, Record, Source as _, SourceEvent};
 use service_kit::{AdminSettings, Life, TelemetrySettings, Validate as _};
 use store::effects::Sole;
-use store::letters::{self, Obligation};
+use store::letters::{self, Failure, Obligation};
 use store::{Store, StoreSettings};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -94,7 +94,8 @@ impl Bench {
             .transaction(move |tx| {
                 Box::pin(async move {
                     let fault = Fault::new(Class::BusinessRejected, "erp_refused", "the ERP refuses this customer");
-                    letters::bury(tx, GROUP, &Obligation::of(&record), &record, &fault, 2, Parking::Park).await
+                    let failure = Failure { fault: &fault, attempts: 2, wait: None };
+                    letters::write(tx, GROUP, &Obligation::of(&record), &record, failure, Parking::Park).await
                 })
             })
             .await

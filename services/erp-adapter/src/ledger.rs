@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use connector::erp::Erp;
 use fault::Fault;
-use pipeline::{Batch, CommitError, Drained, Entry, Ledger, Next, PROCESS_DIED, Partition, Record, Turn};
+use pipeline::{Batch, CommitError, Drained, Entry, Ledger, Next, PROCESS_DIED, Turn};
+use store::deaths::Deaths;
 use store::letters::Drainer;
-use store::{Store, commit_error, deaths};
+use store::{Store, commit_error};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -159,19 +160,7 @@ impl Ledger for EffectLedger {
         Ok(self.drainer.drain(max).await?)
     }
 
-    async fn begin(&self, partition: &Partition, offset: i64) -> Result<u32, Fault> {
-        Ok(deaths::begin(&self.store, &self.context.outcomes.group, partition, offset).await?)
-    }
-
-    async fn attempt(&self, record: &Record) -> Result<u32, Fault> {
-        Ok(deaths::attempt(&self.store, &self.context.outcomes.group, record).await?)
-    }
-
-    async fn outlived(&self, record: &Record) -> Result<(), Fault> {
-        Ok(deaths::outlived(&self.store, &self.context.outcomes.group, record).await?)
-    }
-
-    async fn forget(&self, partitions: &[Partition]) -> Result<(), Fault> {
-        Ok(deaths::forget(&self.store, &self.context.outcomes.group, partitions).await?)
+    fn deaths(&self) -> Arc<dyn pipeline::Deaths> {
+        Arc::new(Deaths::new(self.store.clone(), &*self.context.outcomes.group))
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use e2e::{Installation, SOON};
 use sandbox::faults::{Fault as Spoiled, RetryAfter, Rule};
+use testkit::Server;
 use tokio::time::sleep;
 
 use crate::proxy::Toxic;
@@ -14,26 +15,10 @@ use crate::world::Breakable;
 /// Breaks it, waits, and mends it: afterwards everything runs.
 pub(crate) async fn inject(it: &Installation, parts: &mut Breakable, fault: &Fault, lasting: Duration) -> anyhow::Result<()> {
     match fault {
-        Fault::KafkaKilled => {
-            parts.kafka.kill().await;
-            sleep(lasting).await;
-            parts.kafka.start().await;
-        }
-        Fault::KafkaFrozen => {
-            parts.kafka.freeze();
-            sleep(lasting).await;
-            parts.kafka.thaw();
-        }
-        Fault::PostgresKilled => {
-            parts.postgres.kill().await;
-            sleep(lasting).await;
-            parts.postgres.start().await;
-        }
-        Fault::PostgresFrozen => {
-            parts.postgres.freeze();
-            sleep(lasting).await;
-            parts.postgres.thaw();
-        }
+        Fault::KafkaKilled => kill(&parts.kafka, lasting).await,
+        Fault::KafkaFrozen => freeze(&parts.kafka, lasting).await,
+        Fault::PostgresKilled => kill(&parts.postgres, lasting).await,
+        Fault::PostgresFrozen => freeze(&parts.postgres, lasting).await,
         Fault::SessionsEnded => {
             let others =
                 "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
@@ -89,6 +74,18 @@ pub(crate) async fn inject(it: &Installation, parts: &mut Breakable, fault: &Fau
         }
     }
     Ok(())
+}
+
+async fn kill(server: &Server, lasting: Duration) {
+    server.kill().await;
+    sleep(lasting).await;
+    server.start().await;
+}
+
+async fn freeze(server: &Server, lasting: Duration) {
+    server.freeze();
+    sleep(lasting).await;
+    server.thaw();
 }
 
 /// In one transaction of somebody who takes their time.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use e2e::Installation;
 use sandbox::effects::Effects;
-use sandbox::shopify::{Trace, traces};
+use sandbox::shopify::Trace;
 use store::account::Account;
 
 use crate::load::Done;
@@ -33,12 +33,6 @@ pub(crate) struct Evidence<'a> {
     pub(crate) resources: Vec<(String, Resources, Resources)>,
     /// What was wrong with what services said of their own health.
     pub(crate) health: Vec<String>,
-}
-
-impl<'a> Evidence<'a> {
-    pub(crate) fn deliveries(it: &Installation) -> BTreeMap<String, Trace> {
-        traces(&it.shop.log().effects())
-    }
 }
 
 /// The account, and what stood in the ERP by then.

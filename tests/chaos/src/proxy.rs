@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -82,7 +81,7 @@ fn listen(port: u16) -> io::Result<TcpListener> {
 
 async fn serve(listener: TcpListener, port: u16, mut toxic: watch::Receiver<Toxic>, servers: watch::Receiver<Arc<[SocketAddr]>>) {
     let mut listener = Some(listener);
-    let turn = AtomicUsize::new(0);
+    let mut turn = 0..;
     loop {
         let is_down = *toxic.borrow_and_update() == Toxic::Down;
         if is_down {
@@ -97,7 +96,7 @@ async fn serve(listener: TcpListener, port: u16, mut toxic: watch::Receiver<Toxi
             changed = toxic.changed() => if changed.is_err() { return },
             Ok((client, _)) = async { match &listener { Some(it) => it.accept().await, None => std::future::pending().await } } => {
                 let to = servers.borrow().clone();
-                if let Some(server) = to.get(turn.fetch_add(1, Ordering::Relaxed) % to.len().max(1)) {
+                if let Some(server) = to.get(turn.next().unwrap_or_default() % to.len().max(1)) {
                     tokio::spawn(connection(client, *server, toxic.clone()));
                 }
             }

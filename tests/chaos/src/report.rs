@@ -14,6 +14,8 @@ pub(crate) struct Report {
     pub(crate) sent: usize,
     pub(crate) acked: usize,
     pub(crate) orders: u64,
+    /// Deliveries that were sent again, were no orders, were forged.
+    pub(crate) odd: [u64; 3],
     pub(crate) applied: usize,
     pub(crate) requests: usize,
     /// From the end of a fault to the next effect in the ERP.
@@ -46,12 +48,13 @@ impl fmt::Display for Report {
                 writeln!(f, "{}: {wrong}", it.id)?;
             }
         }
+        let [again, poison, forged] = self.odd;
         let faults: usize = self.faults.values().sum();
         let kinds: Vec<String> = self.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
         writeln!(f, "\nfaults: {faults} ({})", kinds.join(", "))?;
         writeln!(
             f,
-            "deliveries: {} sent, {} acked; {} orders; ERP: {} writes asked, {} applied",
+            "deliveries: {} sent, {} acked; {again} sent again, {poison} no orders, {forged} forged; {} orders; ERP: {} writes asked, {} applied",
             self.sent, self.acked, self.orders, self.requests, self.applied
         )?;
         writeln!(

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use e2e::{Installation, Program, SOON};
 use sandbox::effects::Kind;
+use sandbox::shopify::traces;
 use serde_json::Value;
 use store::account::Account;
 use tokio::process::Command;
@@ -45,7 +46,7 @@ pub(crate) async fn run(seed: u64, rate: f64, planned: &[Planned]) -> anyhow::Re
     let resources = before.into_iter().zip(after).map(|((name, before), (_, after))| (name, before, after)).collect();
     let logs = world.parts.processes().map(|(name, process)| (name, process.service().log())).collect();
     let evidence = Evidence {
-        deliveries: Evidence::deliveries(&world.it),
+        deliveries: traces(&world.it.shop.log().effects()),
         erp: world.it.erp.effects(),
         it: &world.it,
         done: &broken.done,
@@ -67,6 +68,7 @@ pub(crate) async fn run(seed: u64, rate: f64, planned: &[Planned]) -> anyhow::Re
         sent: evidence.deliveries.len(),
         acked: evidence.deliveries.values().filter(|it| it.is_acked()).count(),
         orders: broken.done.orders,
+        odd: [broken.done.repeats, broken.done.poison, broken.done.forgeries],
         applied: evidence.erp.entries().iter().filter(|it| it.kind == Kind::Applied).count(),
         requests: evidence.erp.entries().iter().filter(|it| it.kind == Kind::Received).count(),
         slowest_heal: broken.slowest_heal,

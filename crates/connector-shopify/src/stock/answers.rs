@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::client::shown;
+use crate::client::{PageInfo, shown};
 use crate::wire::Id;
 
 #[derive(Deserialize)]
@@ -50,13 +50,6 @@ pub(super) struct Variants {
 struct VariantPage {
     page_info: PageInfo,
     nodes: Vec<Variant>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PageInfo {
-    has_next_page: bool,
-    end_cursor: Option<String>,
 }
 
 #[derive(Deserialize)]

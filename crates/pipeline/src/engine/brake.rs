@@ -19,9 +19,9 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         if record.origin != Origin::Topic || hand.is_granted || !is_ours {
             return true;
         }
-        let settings = &self.settings.breaker;
-        let breaker = self.breakers.entry(record.partition.clone()).or_insert_with(|| Breaker::new(settings.clone()));
-        match breaker.ask(hand.arrival, now.into_std()) {
+        let breaker = self.breaker_of(&record.partition);
+        let (permit, in_a_row) = (breaker.ask(hand.arrival, now.into_std()), breaker.run());
+        match permit {
             Permit::Granted => {
                 hand.is_granted = true;
                 true
@@ -29,7 +29,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             Permit::Refused => false,
             Permit::Opened => {
                 tracing::error!(
-                    group = self.settings.group, topic = %record.partition.topic, partition = record.partition.number, in_a_row = breaker.run(),
+                    group = self.settings.group, topic = %record.partition.topic, partition = record.partition.number, in_a_row,
                     class = fault.class.as_str(), code = fault.code, runbook = RUNBOOK,
                     "too many letters: the partition stands still until one of its records passes"
                 );
@@ -47,16 +47,17 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         if record.origin != Origin::Topic || !self.dispatcher.keeps(&hand.ticket) {
             return;
         }
-        let has_closed = match self.breakers.get_mut(&record.partition) {
-            Some(breaker) => breaker.settled(hand.arrival),
-            None => {
-                let breaker = Breaker::new(self.settings.breaker.clone());
-                self.breakers.entry(record.partition.clone()).or_insert(breaker).settled(hand.arrival)
-            }
-        };
-        if has_closed {
-            self.close_breaker(&record.partition.clone());
+        if self.breaker_of(&record.partition).settled(hand.arrival) {
+            self.close_breaker(&record.partition);
         }
+    }
+
+    fn breaker_of(&mut self, partition: &Partition) -> &mut Breaker {
+        // Asked for every record: a key is copied for a partition's first one only.
+        if !self.breakers.contains_key(partition) {
+            self.breakers.insert(partition.clone(), Breaker::new(self.settings.breaker.clone()));
+        }
+        self.breakers.get_mut(partition).expect("it was just made")
     }
 
     /// It was settled, and had been a letter before.

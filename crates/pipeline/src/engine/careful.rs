@@ -31,9 +31,9 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         if !self.care.is_first_of(partition) {
             return;
         }
-        let (ledger, partition) = (Arc::clone(&self.ledger), partition.clone());
+        let (deaths, partition) = (self.ledger.deaths(), partition.clone());
         self.cared.spawn(async move {
-            let begun = patiently(|| ledger.begin(&partition, offset)).await;
+            let begun = patiently(|| deaths.begin(&partition, offset)).await;
             Cared::Began(partition, begun)
         });
     }
@@ -104,9 +104,9 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
                 }
             };
             self.care.took(&partition, hand.arrival);
-            let ledger = Arc::clone(&self.ledger);
+            let deaths = self.ledger.deaths();
             self.cared.spawn(async move {
-                let attempts = patiently(|| ledger.attempt(&hand.ticket.record)).await;
+                let attempts = patiently(|| deaths.attempt(&hand.ticket.record)).await;
                 Cared::Counted(Box::new(hand), attempts)
             });
             return;
@@ -116,8 +116,8 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     /// We live: it is settled, or waits for something that takes its time.
     pub(super) fn outlived(&mut self, hand: &Hand) {
         if self.care.rests(hand.arrival) && !hand.is_condemned {
-            let (ledger, record) = (Arc::clone(&self.ledger), Arc::clone(&hand.ticket.record));
-            self.note(async move { patiently(|| ledger.outlived(&record)).await });
+            let (deaths, record) = (self.ledger.deaths(), Arc::clone(&hand.ticket.record));
+            self.note(async move { patiently(|| deaths.outlived(&record)).await });
         }
     }
 
@@ -142,15 +142,15 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
 
     /// They were left in good order: nobody died on them.
     pub(super) fn forget_deaths(&mut self, partitions: Vec<Partition>) {
-        let ledger = Arc::clone(&self.ledger);
-        self.note(async move { patiently(|| ledger.forget(&partitions)).await });
+        let deaths = self.ledger.deaths();
+        self.note(async move { patiently(|| deaths.forget(&partitions)).await });
     }
 
     /// The last words of a run that left nothing undone.
     pub(super) async fn leave(&mut self) {
         self.cared.shutdown().await;
         let partitions: Vec<_> = self.dispatcher.assigned().cloned().collect();
-        match tokio::time::timeout(LEAVE_MAX, self.ledger.forget(&partitions)).await {
+        match tokio::time::timeout(LEAVE_MAX, self.ledger.deaths().forget(&partitions)).await {
             Ok(Ok(())) => {}
             Ok(Err(fault)) => tracing::debug!(error = %fault, "the beginnings of its partitions stay noted"),
             Err(_) => tracing::debug!("the beginnings of its partitions stay noted: the ledger does not answer"),

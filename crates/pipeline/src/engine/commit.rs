@@ -50,19 +50,15 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
 
     fn follow(&mut self, hand: Hand, was_failure: bool, next: Next<L::Act>) {
         match next {
-            Next::Done => {
+            Next::Done | Next::Lettered => {
                 self.settle(&hand.ticket);
                 self.outlived(&hand);
                 self.settled_alone(&hand.ticket.record);
-                if !was_failure {
+                if matches!(next, Next::Lettered) {
+                    self.was_no_trial(&hand);
+                } else if !was_failure {
                     self.went_well(&hand);
                 }
-            }
-            Next::Lettered => {
-                self.settle(&hand.ticket);
-                self.outlived(&hand);
-                self.settled_alone(&hand.ticket.record);
-                self.was_no_trial(&hand);
             }
             Next::Act(act) => {
                 let lane = self.actor.lane(&act);

@@ -7,12 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use contracts::topics::Parking;
 use fault::{Class, Fault};
+use pipeline::Deaths as _;
 use pipeline::care::{ATTEMPTS, BEGINNINGS};
 use pipeline::{
     Actor, Engine, EngineSettings, LaneSpec, Ledger as _, Next, OutRecord, PROCESS_DIED, Partition, Position, Record, Source,
     SourceControl, SourceEvent, Turn, Verdict,
 };
-use store::{Owner, deaths};
+use store::Owner;
+use store::deaths::Deaths;
 use testkit::Logins;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -26,24 +28,26 @@ fn partition() -> Partition {
 #[tokio::test]
 async fn beginnings_count_while_nothing_moves_and_begin_anew_when_it_does() {
     let group = Group::new(Parking::Park).await;
-    let begin = async |offset| deaths::begin(&group.store, GROUP, &partition(), offset).await.unwrap();
+    let deaths = group.ledger.deaths();
+    let begin = async |offset| deaths.begin(&partition(), offset).await.unwrap();
     assert_eq!([begin(7).await, begin(7).await, begin(8).await, begin(8).await, begin(8).await], [1, 2, 1, 2, 3]);
     for offset in 8..=9 {
-        deaths::attempt(&group.store, GROUP, &record("1", offset, "a")).await.unwrap();
+        deaths.attempt(&record("1", offset, "a")).await.unwrap();
     }
     assert_eq!([begin(9).await, begin(10).await], [4, 5], "among those that were tried alone it is the same beginning");
     assert_eq!([begin(42).await, begin(42).await], [1, 2]);
-    assert_eq!(deaths::begin(&group.store, "another-group", &partition(), 42).await.unwrap(), 1);
-    deaths::forget(&group.store, GROUP, &[partition()]).await.unwrap();
+    assert_eq!(Deaths::new(group.store.clone(), "another-group").begin(&partition(), 42).await.unwrap(), 1);
+    deaths.forget(&[partition()]).await.unwrap();
     assert_eq!(begin(42).await, 1);
 }
 
 #[tokio::test]
 async fn tries_count_until_a_process_outlives_one() {
     let group = Group::new(Parking::Park).await;
-    let attempt = async |id| deaths::attempt(&group.store, GROUP, &record("1", id, "a")).await.unwrap();
+    let deaths = group.ledger.deaths();
+    let attempt = async |id| deaths.attempt(&record("1", id, "a")).await.unwrap();
     assert_eq!([attempt(1).await, attempt(1).await, attempt(2).await], [1, 2, 1]);
-    deaths::outlived(&group.store, GROUP, &record("1", 1, "a")).await.unwrap();
+    deaths.outlived(&record("1", 1, "a")).await.unwrap();
     assert_eq!([attempt(1).await, attempt(2).await], [1, 2]);
 }
 
@@ -64,10 +68,11 @@ async fn each_group_may_note_deaths_under_its_role() {
     for owner in Owner::ALL {
         let logins = Logins::of(&testkit::database().await).await;
         let group = Group::on(&logins.url(store::roles::Role::Owner(owner)), owner, Parking::Park).await;
-        group.ledger.begin(&partition(), 1).await.unwrap();
-        group.ledger.attempt(&record("1", 1, "a")).await.unwrap();
-        group.ledger.outlived(&record("1", 1, "a")).await.unwrap();
-        group.ledger.forget(&[partition()]).await.unwrap();
+        let deaths = group.ledger.deaths();
+        deaths.begin(&partition(), 1).await.unwrap();
+        deaths.attempt(&record("1", 1, "a")).await.unwrap();
+        deaths.outlived(&record("1", 1, "a")).await.unwrap();
+        deaths.forget(&[partition()]).await.unwrap();
     }
 }
 

@@ -15,7 +15,7 @@ use pipeline::{Batch, Next, Origin, OutRecord, PROCESS_DIED, Position, Turn, Ver
 use store::decisions::{Input, State};
 use store::effects::identities::{self, Wanted};
 use store::effects::{self, Applied, Effect, EffectState, Ended, Known, NewEffect, StepRow, StepState};
-use store::letters::{self, Obligation};
+use store::letters::{self, Failure, Obligation};
 use store::{Error, Tx, outbox};
 
 use super::Context;
@@ -260,7 +260,8 @@ impl Work {
         for index in self.each(|turn| matches!(turn, Turn::Failed { verdict: Verdict::PutOff(_), .. })) {
             let entry = Arc::clone(&self.batch[index]);
             let Turn::Failed { fault, attempts, verdict: Verdict::PutOff(wait), .. } = &entry.turn else { continue };
-            letters::put_off(tx, self.group(), &self.obligations[index], &entry.record, fault, *attempts, *wait, Parking::Park).await?;
+            let failure = Failure { fault, attempts: *attempts, wait: Some(*wait) };
+            letters::write(tx, self.group(), &self.obligations[index], &entry.record, failure, Parking::Park).await?;
             // Others may look for a customer meanwhile, unless our request for it is in doubt.
             if let Some(op) = self.op(index).cloned()
                 && fault.class == Class::DependencyMissing
@@ -284,7 +285,8 @@ impl Work {
             let Turn::Failed { fault, attempts, .. } = &entry.turn else { continue };
             let obligation = &self.obligations[index];
             let deaths = effects::replays_of(tx, self.group(), obligation.id).await?;
-            letters::bury(tx, self.group(), obligation, &entry.record, fault, *attempts, Parking::Park).await?;
+            let failure = Failure { fault, attempts: *attempts, wait: None };
+            letters::write(tx, self.group(), obligation, &entry.record, failure, Parking::Park).await?;
             let op = self.op(index).cloned();
             if let Some(op) = &op {
                 self.release_identities(tx, op).await?;

@@ -299,20 +299,8 @@ impl Ledger for Fused {
         self.inner.drain(max).await
     }
 
-    async fn begin(&self, partition: &Partition, offset: i64) -> Result<u32, Fault> {
-        self.inner.begin(partition, offset).await
-    }
-
-    async fn attempt(&self, record: &Record) -> Result<u32, Fault> {
-        self.inner.attempt(record).await
-    }
-
-    async fn outlived(&self, record: &Record) -> Result<(), Fault> {
-        self.inner.outlived(record).await
-    }
-
-    async fn forget(&self, partitions: &[Partition]) -> Result<(), Fault> {
-        self.inner.forget(partitions).await
+    fn deaths(&self) -> Arc<dyn pipeline::Deaths> {
+        self.inner.deaths()
     }
 }
 

@@ -94,12 +94,17 @@ pub fn advanced(position: DateTime<Utc>, page: &[Listed]) -> DateTime<Utc> {
 
 /// Whether work that can wait may order a page more: live traffic has the shop's budget first.
 pub fn may_go_on(waiting: i64, waiting_max: i64, spare: Option<f64>, reserve: f64) -> bool {
-    waiting < waiting_max && spare.is_none_or(|spare| spare >= reserve)
+    waiting < waiting_max && has_room(spare, reserve)
 }
 
-/// A time from `interval` of which up to a tenth more or less: instances and connections must not march in step.
-pub fn jittered(interval: Duration, random: u32) -> Duration {
-    let share = f64::from(random) / f64::from(u32::MAX);
+/// Whether a platform's budget has more left than is reserved for live traffic. One that says nothing of it has.
+pub fn has_room(spare: Option<f64>, reserve: f64) -> bool {
+    spare.is_none_or(|spare| spare >= reserve)
+}
+
+/// A time from `interval` of which up to a tenth more or less: instances and connections must not march in step. `share`: from 0
+/// to 1, drawn.
+pub fn jittered(interval: Duration, share: f64) -> Duration {
     interval.mul_f64(0.9 + 0.2 * share)
 }
 
@@ -187,8 +192,8 @@ mod tests {
     #[test]
     fn intervals_differ_by_a_tenth() {
         let minute = Duration::from_secs(60);
-        assert_eq!(jittered(minute, 0), Duration::from_secs(54));
-        assert_eq!(jittered(minute, u32::MAX), Duration::from_secs(66));
+        assert_eq!(jittered(minute, 0.0), Duration::from_secs(54));
+        assert_eq!(jittered(minute, 1.0), Duration::from_secs(66));
     }
 
     #[test]

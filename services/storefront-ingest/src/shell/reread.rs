@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::core::raw;
-use crate::core::sweep::FoundBy;
+use crate::core::sweep::{FoundBy, has_room};
 use crate::metrics::Metrics;
 
 pub struct ReReads {
@@ -136,9 +136,8 @@ impl ReReads {
                      order by priority, due_at limit $2 for update skip locked)
                    returning source, kind, id, generation, attempts, reason = $3 as was_missing, found_by, now() as claimed_at";
         let sources: Vec<&str> = self.connections.keys().map(ConnectionId::as_str).collect();
-        let has_room =
-            |it: &&str| self.listings.iter().all(|(id, listing)| id.as_str() != *it || listing.spare().is_none_or(|it| it >= self.reserve));
-        let roomy: Vec<&str> = sources.iter().copied().filter(has_room).collect();
+        let has_room = |it: &&ConnectionId| has_room(self.listings.get(*it).and_then(|it| it.spare()), self.reserve);
+        let roomy: Vec<&str> = self.connections.keys().filter(has_room).map(ConnectionId::as_str).collect();
         let rows = sqlx::query(sql).bind(sources).bind(CLAIMED_MAX).bind(MISSING).bind(roomy).fetch_all(self.store.pool()).await?;
         rows.iter().map(Due::read).collect()
     }

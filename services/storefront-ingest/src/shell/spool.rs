@@ -7,7 +7,7 @@ use bus::{ProduceError, Producer};
 use contracts::topics::Parking;
 use fault::Fault;
 use pipeline::{Origin, OutRecord, Partition, Record};
-use store::letters::{self, Obligation};
+use store::letters::{self, Failure, Obligation};
 use store::spool::{self, Spooled};
 use store::{Error, Store};
 use tokio_util::sync::CancellationToken;
@@ -151,7 +151,8 @@ impl Drain {
             .transaction(move |tx| {
                 Box::pin(async move {
                     let fault = Fault::new(fault::Class::Validation, "kafka_record_refused", "Kafka refuses this record for good");
-                    letters::bury(tx, &group, &Obligation::of(&record), &record, &fault, 1, Parking::LatestWins).await
+                    let failure = Failure { fault: &fault, attempts: 1, wait: None };
+                    letters::write(tx, &group, &Obligation::of(&record), &record, failure, Parking::LatestWins).await
                 })
             })
             .await

@@ -58,7 +58,7 @@ impl Sweeper {
     async fn work(self) {
         let now = Instant::now();
         // Not all connections at once when a service starts.
-        let first = self.interval().mul_f64(0.1 * f64::from(random()) / f64::from(u32::MAX));
+        let first = self.interval().mul_f64(0.1 * rand::random::<f64>());
         let mut round = Round {
             sole: None,
             is_registered: false,
@@ -197,7 +197,7 @@ impl Sweeper {
     }
 
     fn next(&self, interval: Duration) -> Instant {
-        Instant::now() + jittered(interval, random())
+        Instant::now() + jittered(interval, rand::random())
     }
 }
 
@@ -220,10 +220,6 @@ impl Patience {
         self.until = Some(Instant::now() + wait);
         wait
     }
-}
-
-fn random() -> u32 {
-    uuid::Uuid::new_v4().as_fields().0
 }
 
 /// Between two looks at the last delivery.

@@ -1,6 +1,6 @@
 //! Order per entity, and the offsets that carry it.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use sandbox::effects::Kind;
 
@@ -20,15 +20,15 @@ pub(super) fn stock_agrees(of: &Evidence<'_>) -> Finding {
 }
 
 pub(super) fn nothing_after_the_end(of: &Evidence<'_>) -> Finding {
-    let mut ended: BTreeMap<&str, ()> = BTreeMap::new();
+    let mut ended = BTreeSet::new();
     let mut wrong = Vec::new();
     for entry in of.erp.entries().iter().filter(|it| it.kind == Kind::Applied) {
         let Some(id) = entry.external_id.as_deref() else { continue };
         match entry.operation.as_str() {
             "sale.sale.cancel" => {
-                ended.insert(id, ());
+                ended.insert(id);
             }
-            "sale.sale.confirm" | "sale.sale.quote" | "sale.sale.create" if ended.contains_key(id) => {
+            "sale.sale.confirm" | "sale.sale.quote" | "sale.sale.create" if ended.contains(id) => {
                 wrong.push(format!("{} of {id} after it was cancelled", entry.operation));
             }
             _ => {}

@@ -14,13 +14,13 @@ struct Beginning {
 
 /// What a ledger remembers of deaths, as `store::deaths` does.
 #[derive(Default)]
-pub(super) struct Deaths {
+pub(super) struct Remembered {
     beginnings: Mutex<HashMap<Partition, Beginning>>,
     attempts: Mutex<HashMap<(Partition, i64), u32>>,
     pub(super) died: Notify,
 }
 
-impl Deaths {
+impl Remembered {
     /// A process that died answers nothing any more.
     pub(super) async fn die_of(&self, batch: &Batch<String>) {
         let kills = |it: &Arc<Entry<String>>| matches!(it.turn, Turn::Arrived) && it.record.value.starts_with(b"deadly");
@@ -29,33 +29,38 @@ impl Deaths {
             std::future::pending::<()>().await;
         }
     }
+}
 
-    pub(super) fn begin(&self, partition: &Partition, offset: i64) -> u32 {
+#[async_trait]
+impl Deaths for Remembered {
+    async fn begin(&self, partition: &Partition, offset: i64) -> Result<u32, Fault> {
         let mut beginnings = self.beginnings.lock().unwrap();
         let is_same = |it: &&Beginning| (it.offset..=it.reached.map_or(it.offset, |reached| reached + 1)).contains(&offset);
         let before = beginnings.get(partition).filter(is_same).copied();
         let now = Beginning { offset, begun: before.map_or(1, |it| it.begun + 1), reached: before.and_then(|it| it.reached) };
         beginnings.insert(partition.clone(), now);
-        now.begun
+        Ok(now.begun)
     }
 
-    pub(super) fn attempt(&self, record: &Record) -> u32 {
+    async fn attempt(&self, record: &Record) -> Result<u32, Fault> {
         if let Some(it) = self.beginnings.lock().unwrap().get_mut(&record.partition) {
             it.reached = it.reached.max(Some(record.offset));
         }
         let mut attempts = self.attempts.lock().unwrap();
         let count = attempts.entry((record.partition.clone(), record.offset)).or_default();
         *count += 1;
-        *count
+        Ok(*count)
     }
 
-    pub(super) fn outlived(&self, record: &Record) {
+    async fn outlived(&self, record: &Record) -> Result<(), Fault> {
         self.attempts.lock().unwrap().remove(&(record.partition.clone(), record.offset));
+        Ok(())
     }
 
-    pub(super) fn forget(&self, partitions: &[Partition]) {
+    async fn forget(&self, partitions: &[Partition]) -> Result<(), Fault> {
         self.beginnings.lock().unwrap().retain(|it, _| !partitions.contains(it));
         self.attempts.lock().unwrap().retain(|it, _| !partitions.contains(&it.0));
+        Ok(())
     }
 }
 
@@ -82,6 +87,16 @@ async fn lives(world: &Arc<World>, topic: &[(i32, &str)]) -> bool {
     rig.run.abort();
     let _aborted = rig.run.await;
     survived
+}
+
+/// A process whose one record waits until its target is back.
+async fn waits_for_its_target(world: &Arc<World>) -> Rig {
+    let mut rig = Rig::over(Arc::clone(world), EngineSettings::new("test"));
+    rig.events.send(SourceEvent::Assigned(vec![Partition::new("t", 0)])).unwrap();
+    rig.send("a", "order");
+    let probes = *world.probes.lock().unwrap();
+    rig.until(|world| *world.probes.lock().unwrap() > probes).await;
+    rig
 }
 
 async fn deaths_until_it_lives(world: &Arc<World>, topic: &[(i32, &str)]) -> u32 {
@@ -132,11 +147,7 @@ async fn a_clean_stop_forgets_where_it_began() {
     let world = Arc::new(World::default());
     *world.away.lock().unwrap() = true;
     for _ in 0..6 {
-        let mut rig = Rig::over(Arc::clone(&world), EngineSettings::new("test"));
-        rig.events.send(SourceEvent::Assigned(vec![Partition::new("t", 0)])).unwrap();
-        rig.send("a", "order");
-        let probes = *world.probes.lock().unwrap();
-        rig.until(|world| *world.probes.lock().unwrap() > probes).await;
+        let rig = waits_for_its_target(&world).await;
         rig.stop.cancel();
         assert_eq!(rig.run.await.unwrap(), Ok(Stopped::Drained));
         assert!(world.deaths.beginnings.lock().unwrap().is_empty());
@@ -148,11 +159,7 @@ async fn a_process_that_is_killed_again_and_again_while_its_target_is_away_blame
     let world = Arc::new(World::default());
     *world.away.lock().unwrap() = true;
     for _ in 0..10 {
-        let mut rig = Rig::over(Arc::clone(&world), EngineSettings::new("test"));
-        rig.events.send(SourceEvent::Assigned(vec![Partition::new("t", 0)])).unwrap();
-        rig.send("a", "order");
-        let probes = *world.probes.lock().unwrap();
-        rig.until(|world| *world.probes.lock().unwrap() > probes).await;
+        let rig = waits_for_its_target(&world).await;
         rig.run.abort();
         let _aborted = rig.run.await;
     }
@@ -166,7 +173,7 @@ async fn a_process_that_is_killed_again_and_again_while_its_target_is_away_blame
 async fn a_careful_partition_is_read_in_order_and_then_trusted_again() {
     let world = Arc::new(World::default());
     for _ in 1..BEGINNINGS {
-        world.deaths.begin(&Partition::new("t", 0), 0);
+        world.deaths.begin(&Partition::new("t", 0), 0).await.unwrap();
     }
     let values: Vec<String> = (0..crate::care::RECORDS + 50).map(|it| format!("{it:05}")).collect();
     let topic: Vec<_> = values.iter().map(|it| (0, it.as_str())).collect();
