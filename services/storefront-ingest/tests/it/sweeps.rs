@@ -181,7 +181,8 @@ async fn a_killed_service_goes_on_with_its_backfill() {
     })
     .await;
     assert_eq!((done.id, done.listed, done.ordered, done.done), (id, 300, 300, 300), "no page twice");
-    assert_eq!(orders(&rig).await, 300);
+    // Read is not yet mapped: the killed process's share of the topic is free only when its session is over.
+    eventually_eq(SOON, 300, async || orders(&rig).await).await;
     balances(&rig).await;
     let floor =
         "select count(*) from ingest.sweep s join ingest.backfill b on b.source = s.source and b.kind = s.kind and s.floor = b.since";
