@@ -28,6 +28,13 @@ impl Process {
         get(&self.admin, path).await
     }
 
+    /// The sum of a counter over all its labels; 0 before it counted for the first time.
+    pub async fn metric(&self, name: &str) -> usize {
+        let answer = self.ask("/metrics").await.expect("a process that runs shows its metrics");
+        let values = answer.lines().filter(|it| it.strip_prefix(name).is_some_and(|it| it.starts_with(['{', ' '])));
+        values.map(|it| it.rsplit(' ').next().and_then(|it| it.parse::<usize>().ok()).expect("a number")).sum()
+    }
+
     /// To signal it and to read its log.
     pub fn service(&mut self) -> &mut Service {
         &mut self.service
