@@ -29,7 +29,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) deliveries: BTreeMap<String, Trace>,
     pub(crate) erp: Effects,
     /// Of every process of ours, over all of its lives.
-    pub(crate) logs: Vec<(String, String)>,
+    pub(crate) logs: &'a [(String, String)],
     pub(crate) resources: Vec<(String, Resources, Resources)>,
     /// What was wrong with what services said of their own health.
     pub(crate) health: Vec<String>,

@@ -12,13 +12,18 @@ mod report;
 mod resources;
 mod run;
 mod schedule;
+mod seconds;
+mod shrink;
 mod watch;
 mod world;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+
+use schedule::Plan;
 
 /// Breaks everything around the product, and asks whether what it promises still holds.
 #[derive(Debug, Parser)]
@@ -33,21 +38,46 @@ struct Args {
     /// What happens in the shop and the ERP, in one second.
     #[arg(long, default_value_t = 6.0)]
     rate: f64,
+    /// Break what this file says instead of what the seed draws: one that a failed run has kept.
+    #[arg(long, conflicts_with_all = ["seed", "seconds", "rate"])]
+    schedule: Option<PathBuf>,
     /// Leave out so many of the planned faults, by their numbers in the printed plan: to find out which of them matters.
     #[arg(long, value_delimiter = ',')]
     without: Vec<usize>,
+    /// After a failure, run again with fewer faults for up to so many minutes, and keep the smallest schedule that still fails.
+    #[arg(long, default_value_t = 0)]
+    shrink: u64,
+}
+
+impl Args {
+    fn plan(&self) -> anyhow::Result<Plan> {
+        let mut plan = match &self.schedule {
+            Some(path) => Plan::read(path)?,
+            None => {
+                let faults = schedule::schedule(self.seed, Duration::from_secs(self.seconds));
+                Plan { seed: self.seed, rate: self.rate, faults }
+            }
+        };
+        for (number, it) in plan.faults.iter().enumerate() {
+            eprintln!("{number:>4}  {it}{}", if self.without.contains(&number) { "  (left out)" } else { "" });
+        }
+        let mut number = 0..;
+        plan.faults.retain(|_| number.next().is_none_or(|it| !self.without.contains(&it)));
+        Ok(plan)
+    }
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
+    let plan = args.plan()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let mut planned = schedule::schedule(args.seed, Duration::from_secs(args.seconds));
-    for (number, it) in planned.iter().enumerate() {
-        eprintln!("{number:>4}  {it}{}", if args.without.contains(&number) { "  (left out)" } else { "" });
-    }
-    let mut number = 0..;
-    planned.retain(|_| number.next().is_none_or(|it| !args.without.contains(&it)));
-    let report = runtime.block_on(run::run(args.seed, args.rate, &planned))?;
+    let report = runtime.block_on(run::run(&plan))?;
     println!("{report}");
+    if let Some(kept) = report.kept.as_ref().filter(|_| args.shrink > 0) {
+        let fewer = runtime.block_on(shrink::shrink(&plan, &report, Duration::from_secs(60 * args.shrink)))?;
+        let path = kept.join("shrunk.json");
+        fewer.write(&path)?;
+        println!("{} of {} faults are enough: chaos --schedule {}", fewer.faults.len(), plan.faults.len(), path.display());
+    }
     Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -12,13 +13,16 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::seconds;
+
 /// What is wrong with the way to a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Toxic {
     /// Nothing.
     Clear,
     /// Every piece arrives late, in each direction, by up to twice this.
-    Latency(Duration),
+    Latency(#[serde(with = "seconds")] Duration),
     /// Nobody listens, and open connections are reset.
     Down,
     /// Connections stay open and nothing comes through.

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::invariants::Invariant;
+use crate::schedule::Plan;
 
+#[derive(Default)]
 pub(crate) struct Report {
     pub(crate) seed: u64,
     pub(crate) took: Duration,
@@ -22,13 +25,30 @@ pub(crate) struct Report {
     pub(crate) slowest_heal: Duration,
     pub(crate) settled_in: Duration,
     pub(crate) invariants: Vec<Invariant>,
-    /// Where the logs are, if they were kept.
-    pub(crate) kept: Option<String>,
+    /// Why there was nothing to ask the checkers about.
+    pub(crate) broke_off: Option<String>,
+    /// Where the schedule and the logs are, if they were kept.
+    pub(crate) kept: Option<PathBuf>,
 }
 
 impl Report {
+    /// Of a run that is about to begin.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let mut faults = BTreeMap::new();
+        for it in &plan.faults {
+            *faults.entry(it.fault.kind()).or_default() += 1;
+        }
+        Self { seed: plan.seed, faults, ..Self::default() }
+    }
+
     pub(crate) fn holds(&self) -> bool {
-        self.invariants.iter().all(|it| it.finding.is_ok())
+        self.red().is_empty()
+    }
+
+    /// The invariants that do not hold; `run` stands for a run that broke off.
+    pub(crate) fn red(&self) -> Vec<&'static str> {
+        let invariants = self.invariants.iter().filter(|it| it.finding.is_err()).map(|it| it.id);
+        self.broke_off.iter().map(|_| "run").chain(invariants).collect()
     }
 }
 
@@ -65,8 +85,12 @@ impl fmt::Display for Report {
             self.seed,
             self.took.as_secs_f64()
         )?;
+        if let Some(why) = &self.broke_off {
+            writeln!(f, "it broke off: {why}")?;
+        }
         if let Some(kept) = &self.kept {
-            writeln!(f, "logs are kept in {kept}")?;
+            let kept = kept.display();
+            writeln!(f, "schedule and logs are kept in {kept}; the same again: chaos --schedule {kept}/schedule.json")?;
         }
         write!(f, "{}", if self.holds() { "everything holds" } else { "NOT everything holds" })
     }

@@ -1,6 +1,5 @@
 //! One run: start, break, mend, ask.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use sandbox::effects::Kind;
 use sandbox::shopify::traces;
 use serde_json::Value;
 use store::account::Account;
+use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -19,16 +19,43 @@ use crate::invariants::{self, Evidence, Snapshot};
 use crate::load::{self, Done, Load};
 use crate::report::Report;
 use crate::resources::Resources;
-use crate::schedule::Planned;
+use crate::schedule::{Plan, Planned};
 use crate::watch::{Seen, watch};
 use crate::world::{Breakable, Which, World};
 
-pub(crate) async fn run(seed: u64, rate: f64, planned: &[Planned]) -> anyhow::Result<Report> {
+/// Fails where the world could not even be started; everything else is in the report.
+pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Report> {
     let begun = Instant::now();
     let folder = tempfile::Builder::new().prefix("tradewind-chaos-").tempdir()?;
-    let mut world = World::start(seed, folder.path()).await?;
+    let mut world = World::start(plan.seed, folder.path()).await?;
+    let ending = play(&mut world, plan).await;
+    let logs: Vec<_> = world.parts.processes().map(|(name, process)| (name, process.service().log())).collect();
+    let mut report = Report::of(plan);
+    match ending {
+        Ok(ending) => tell(&mut report, &world.it, ending, &logs).await,
+        Err(error) => report.broke_off = Some(format!("{error:#}")),
+    }
+    report.took = begun.elapsed();
+    if !report.holds() {
+        plan.write(&folder.path().join("schedule.json"))?;
+        report.kept = Some(keep(folder, &logs, &world.database).await?);
+    }
+    Ok(report)
+}
+
+/// What is known when everything is at rest again.
+struct Ending {
+    broken: Broken,
+    settled_in: Duration,
+    before_repair: Snapshot,
+    account: Account,
+    resources: Vec<(String, Resources, Resources)>,
+    health: Vec<String>,
+}
+
+async fn play(world: &mut World, plan: &Plan) -> anyhow::Result<Ending> {
     let before = resources(&mut world.parts);
-    let broken = break_it(&mut world, seed, rate, planned).await?;
+    let broken = break_it(world, plan).await?;
 
     let mended = Instant::now();
     let account = settle(&world.it).await?;
@@ -44,43 +71,24 @@ pub(crate) async fn run(seed: u64, rate: f64, planned: &[Planned]) -> anyhow::Re
     testkit::eventually(SOON, async || world.it.scope().await).await;
     let after = resources(&mut world.parts);
     let resources = before.into_iter().zip(after).map(|((name, before), (_, after))| (name, before, after)).collect();
-    let logs = world.parts.processes().map(|(name, process)| (name, process.service().log())).collect();
-    let evidence = Evidence {
-        deliveries: traces(&world.it.shop.log().effects()),
-        erp: world.it.erp.effects(),
-        it: &world.it,
-        done: &broken.done,
-        seen: &broken.seen,
-        before_repair,
-        account,
-        logs,
-        resources,
-        health,
-    };
-    let invariants = invariants::check(&evidence).await;
-    let mut report = Report {
-        seed,
-        took: begun.elapsed(),
-        faults: planned.iter().fold(BTreeMap::new(), |mut kinds, it| {
-            *kinds.entry(it.fault.kind()).or_default() += 1;
-            kinds
-        }),
-        sent: evidence.deliveries.len(),
-        acked: evidence.deliveries.values().filter(|it| it.is_acked()).count(),
-        orders: broken.done.orders,
-        odd: [broken.done.repeats, broken.done.poison, broken.done.forgeries],
-        applied: evidence.erp.entries().iter().filter(|it| it.kind == Kind::Applied).count(),
-        requests: evidence.erp.entries().iter().filter(|it| it.kind == Kind::Received).count(),
-        slowest_heal: broken.slowest_heal,
-        settled_in,
-        invariants,
-        kept: None,
-    };
-    if !report.holds() {
-        let kept = keep(folder, &evidence.logs, &world.database).await?;
-        report.kept = Some(kept.display().to_string());
-    }
-    Ok(report)
+    Ok(Ending { broken, settled_in, before_repair, account, resources, health })
+}
+
+/// Asks the checkers, and counts.
+async fn tell(report: &mut Report, it: &Installation, ending: Ending, logs: &[(String, String)]) {
+    let Ending { broken, settled_in, before_repair, account, resources, health } = ending;
+    let (deliveries, erp) = (traces(&it.shop.log().effects()), it.erp.effects());
+    let evidence =
+        Evidence { it, done: &broken.done, seen: &broken.seen, before_repair, account, deliveries, erp, logs, resources, health };
+    report.invariants = invariants::check(&evidence).await;
+    report.sent = evidence.deliveries.len();
+    report.acked = evidence.deliveries.values().filter(|it| it.is_acked()).count();
+    report.orders = broken.done.orders;
+    report.odd = [broken.done.repeats, broken.done.poison, broken.done.forgeries];
+    report.applied = evidence.erp.entries().iter().filter(|it| it.kind == Kind::Applied).count();
+    report.requests = evidence.erp.entries().iter().filter(|it| it.kind == Kind::Received).count();
+    report.slowest_heal = broken.slowest_heal;
+    report.settled_in = settled_in;
 }
 
 struct Broken {
@@ -90,15 +98,16 @@ struct Broken {
 }
 
 /// The load and the watch go on while one thing after the other breaks.
-async fn break_it(world: &mut World, seed: u64, rate: f64, planned: &[Planned]) -> anyhow::Result<Broken> {
+async fn break_it(world: &mut World, plan: &Plan) -> anyhow::Result<Broken> {
     let World { it, parts, .. } = world;
     let stop = CancellationToken::new();
     let breaking = async {
-        let slowest_heal = break_all(it, parts, planned).await;
+        let slowest_heal = break_all(it, parts, &plan.faults).await;
         stop.cancel();
         slowest_heal
     };
-    let (done, seen, slowest_heal) = tokio::join!(Load::new(seed, it).run(it, rate, stop.clone()), watch(it, stop.clone()), breaking);
+    let (done, seen, slowest_heal) =
+        tokio::join!(Load::new(plan.seed, it).run(it, plan.rate, stop.clone()), watch(it, stop.clone()), breaking);
     Ok(Broken { done, seen, slowest_heal: slowest_heal? })
 }
 
@@ -207,8 +216,8 @@ fn resources(parts: &mut Breakable) -> Vec<(String, Resources)> {
     parts.processes().map(|(name, process)| (name, Resources::of(process.service().id()))).collect()
 }
 
-/// For whoever looks for the cause.
-async fn keep(folder: tempfile::TempDir, logs: &[(String, String)], database: &str) -> anyhow::Result<PathBuf> {
+/// For whoever looks for the cause. Returns where it is.
+async fn keep(folder: TempDir, logs: &[(String, String)], database: &str) -> anyhow::Result<PathBuf> {
     let path = folder.keep();
     for (name, log) in logs {
         std::fs::write(path.join(format!("{name}.log")), log)?;

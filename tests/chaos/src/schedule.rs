@@ -1,18 +1,50 @@
-//! What breaks, and when: a pure function of the seed.
+//! What breaks, and when: a pure function of the seed, or what a file says.
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use e2e::Program;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{Rng as _, SeedableRng as _};
+use serde::{Deserialize, Serialize};
 
 use crate::proxy::Toxic;
+use crate::seconds;
 use crate::world::{Edge, Which};
 
+/// All that a run can be repeated from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Plan {
+    /// Draws the load.
+    pub(crate) seed: u64,
+    /// What happens in the shop and the ERP, in one second.
+    pub(crate) rate: f64,
+    pub(crate) faults: Vec<Planned>,
+}
+
+impl Plan {
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("{} can't be read", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is no schedule", path.display()))
+    }
+
+    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+        Ok(std::fs::write(path, serde_json::to_string_pretty(self)?)?)
+    }
+
+    /// The same with other faults.
+    pub(crate) fn with(&self, faults: &[Planned]) -> Self {
+        Self { faults: faults.to_vec(), ..*self }
+    }
+}
+
 /// One thing that goes wrong, for as long as the schedule says.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Fault {
     KafkaKilled,
     KafkaFrozen,
@@ -38,7 +70,8 @@ pub(crate) enum Fault {
 }
 
 /// What becomes of a request to the ERP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
     Fails,
     Away,
@@ -76,10 +109,13 @@ impl Fault {
 }
 
 /// A fault with its time.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Planned {
     /// After the fault before it was over.
+    #[serde(with = "seconds")]
     pub(crate) after: Duration,
+    #[serde(with = "seconds")]
     pub(crate) lasting: Duration,
     pub(crate) fault: Fault,
 }
@@ -147,7 +183,12 @@ fn plan(draw: &mut StdRng, part: Part) -> Planned {
     };
     // Log-uniform, as the times are at which things break: the shortest find other mistakes than the longest.
     let lasting = (0.2_f64.ln() + draw.random_range(0.0..1.0) * (f64::ln(longest) - 0.2_f64.ln())).exp();
-    Planned { after: Duration::from_secs_f64(draw.random_range(0.3..4.0)), lasting: Duration::from_secs_f64(lasting), fault }
+    // Whole milliseconds, which a file can say.
+    Planned {
+        after: Duration::from_millis(draw.random_range(300..4_000)),
+        lasting: Duration::from_millis((lasting * 1_000.0) as u64),
+        fault,
+    }
 }
 
 fn toxic(draw: &mut StdRng) -> Toxic {
@@ -187,6 +228,17 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn a_schedule_comes_back_from_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("schedule.json");
+        let plan = Plan { seed: 7, rate: 6.0, faults: schedule(7, MINUTES) };
+        plan.write(&path).unwrap();
+        assert_eq!(Plan::read(&path).unwrap(), plan);
+        std::fs::write(&path, "{}").unwrap();
+        assert!(Plan::read(&path).unwrap_err().to_string().contains("is no schedule"));
+    }
 
     const MINUTES: Duration = Duration::from_secs(150);
 

@@ -12,13 +12,15 @@ use sandbox::erp::{Dedupe, ErpDouble, ErpSettings};
 use sandbox::faults::Latency;
 use sandbox::payloads::PayloadSettings;
 use sandbox::shopify::{LogSettings, ShopDouble, ShopSettings, TOPICS, WebhookSettings};
+use serde::{Deserialize, Serialize};
 use store::StoreSettings;
 use testkit::Server;
 
 use crate::proxy::Proxy;
 
 /// A way between two parties, with a proxy on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Edge {
     /// The shop's webhooks, to both doors in turn.
     Door,
@@ -49,7 +51,8 @@ pub(crate) struct Breakable {
     processes: BTreeMap<(Program, Which), Process>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Which {
     First,
     Second,

@@ -11,6 +11,7 @@ use sandbox::faults::Latency;
 use sandbox::payloads::PayloadSettings;
 use sandbox::shopify::{ShopDouble, ShopSettings, TOPICS, WebhookSettings};
 use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::account::{Account, Scope};
 use store::roles::Role;
@@ -26,7 +27,8 @@ use crate::programs::program;
 pub const SHOP: &str = "shop-eu";
 pub const ERP: &str = "erp-main";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Program {
     Ingest,
     Router,

@@ -26,7 +26,7 @@ const NEVER: [&str; 5] = ["panicked at", "@example.com", "sandbox-signing-secret
 
 pub(super) fn logs_are_clean(of: &Evidence<'_>) -> Finding {
     let mut wrong = Vec::new();
-    for (name, log) in &of.logs {
+    for (name, log) in of.logs {
         let lines = log.lines().filter(|line| NEVER.iter().any(|it| line.contains(it)));
         wrong.extend(lines.take(3).map(|line| format!("{name}: {line}")));
     }
