@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use e2e::{Installation, SOON};
 use sandbox::faults::{Fault as Spoiled, RetryAfter, Rule};
-use testkit::Server;
 use tokio::time::sleep;
 
 use crate::proxy::Toxic;
@@ -14,78 +13,81 @@ use crate::world::Breakable;
 
 /// Breaks it, waits, and mends it: afterwards everything runs.
 pub(crate) async fn inject(it: &Installation, parts: &mut Breakable, fault: &Fault, lasting: Duration) -> anyhow::Result<()> {
+    if let Fault::Within(outer, inner) = fault {
+        begin(it, parts, outer, lasting).await?;
+        for next in inner {
+            sleep(next.after).await;
+            Box::pin(inject(it, parts, &next.fault, next.lasting)).await?;
+        }
+        sleep(lasting.saturating_sub(fault.inner())).await;
+        return end(it, parts, outer).await;
+    }
     match fault {
-        Fault::KafkaKilled => kill(&parts.kafka, lasting).await,
-        Fault::KafkaFrozen => freeze(&parts.kafka, lasting).await,
-        Fault::PostgresKilled => kill(&parts.postgres, lasting).await,
-        Fault::PostgresFrozen => freeze(&parts.postgres, lasting).await,
-        Fault::SessionsEnded => {
-            let others =
-                "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
-            for _ in 0..(lasting.as_millis() / 200).max(1) {
-                sqlx::query(others).execute(it.store.pool()).await.context("sessions are ended")?;
-                sleep(Duration::from_millis(200)).await;
-            }
-        }
-        Fault::TableLocked => lock(it, lasting).await?,
-        Fault::Way(edge, toxic) => {
-            parts.edges[edge].set(*toxic);
+        Fault::SessionsEnded => end_sessions(it, lasting).await,
+        Fault::TableLocked => lock(it, lasting).await,
+        _ => {
+            begin(it, parts, fault, lasting).await?;
             sleep(lasting).await;
-            parts.edges[edge].set(Toxic::Clear);
+            end(it, parts, fault).await
         }
-        Fault::Killed(program, which) => {
-            let process = parts.process(*program, *which).service();
-            process.kill();
-            sleep(lasting).await;
-            process.restart();
-        }
+    }
+}
+
+/// What is broken from now on. Rules of the doubles end by themselves.
+async fn begin(it: &Installation, parts: &mut Breakable, fault: &Fault, lasting: Duration) -> anyhow::Result<()> {
+    match fault {
+        Fault::KafkaKilled => parts.kafka.kill().await,
+        Fault::KafkaFrozen => parts.kafka.freeze(),
+        Fault::PostgresKilled => parts.postgres.kill().await,
+        Fault::PostgresFrozen => parts.postgres.freeze(),
+        Fault::Way(edge, toxic) => parts.edges[edge].set(*toxic),
+        Fault::Killed(program, which) => parts.process(*program, *which).service().kill(),
         Fault::Ended(program, which) => {
-            let process = parts.process(*program, *which).service();
-            let ended = process.terminate(SOON).await;
-            anyhow::ensure!(ended.code() == Some(0), "{} ended with {ended} at SIGTERM", program.name());
-            sleep(lasting).await;
-            process.restart();
+            let ended = parts.process(*program, *which).service().terminate(SOON).await;
+            anyhow::ensure!(ended.code().is_some_and(|it| ENDED_WELL.contains(&it)), "{} ended with {ended} at SIGTERM", program.name());
         }
-        Fault::Frozen(program, which) => {
-            let process = parts.process(*program, *which).service();
-            process.freeze();
-            sleep(lasting).await;
-            process.thaw();
-        }
-        Fault::Erp(Answer::Flaps) => {
-            let half = lasting / 4;
-            it.erp.flap(half, half, 2);
-            sleep(lasting).await;
-            it.erp.restore().await;
-        }
+        Fault::Frozen(program, which) => parts.process(*program, *which).service().freeze(),
+        Fault::Erp(Answer::Flaps) => it.erp.flap(lasting / 4, lasting / 4, 2),
         Fault::Erp(answer) => {
             for rule in rules(*answer) {
                 it.erp.fault(rule.always().lasting(lasting))?;
             }
-            sleep(lasting).await;
         }
-        Fault::ShopThrottles => {
-            it.shop.throttle(5);
-            sleep(lasting).await;
-        }
+        Fault::ShopThrottles => it.shop.throttle(5),
         Fault::ShopFails => {
             it.shop.plan().add(Rule::new(Spoiled::status(503)).share(0.5).always().lasting(lasting))?;
-            sleep(lasting).await;
         }
+        Fault::SessionsEnded | Fault::TableLocked | Fault::Within(..) => anyhow::bail!("{fault:?} has nothing within it"),
     }
     Ok(())
 }
 
-async fn kill(server: &Server, lasting: Duration) {
-    server.kill().await;
-    sleep(lasting).await;
-    server.start().await;
+async fn end(it: &Installation, parts: &mut Breakable, fault: &Fault) -> anyhow::Result<()> {
+    match fault {
+        Fault::KafkaKilled => parts.kafka.start().await,
+        Fault::KafkaFrozen => parts.kafka.thaw(),
+        Fault::PostgresKilled => parts.postgres.start().await,
+        Fault::PostgresFrozen => parts.postgres.thaw(),
+        Fault::Way(edge, _) => parts.edges[edge].set(Toxic::Clear),
+        Fault::Killed(program, which) | Fault::Ended(program, which) => parts.process(*program, *which).service().restart(),
+        Fault::Frozen(program, which) => parts.process(*program, *which).service().thaw(),
+        Fault::Erp(Answer::Flaps) => it.erp.restore().await,
+        _ => {}
+    }
+    Ok(())
 }
 
-async fn freeze(server: &Server, lasting: Duration) {
-    server.freeze();
-    sleep(lasting).await;
-    server.thaw();
+/// All done, or the rest left to the next start: with a broker or a database that is just back, not everything can be brought
+/// to its end within the grace period.
+const ENDED_WELL: [i32; 2] = [0, 75];
+
+async fn end_sessions(it: &Installation, lasting: Duration) -> anyhow::Result<()> {
+    let others = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+    for _ in 0..(lasting.as_millis() / 200).max(1) {
+        sqlx::query(others).execute(it.store.pool()).await.context("sessions are ended")?;
+        sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
 }
 
 /// In one transaction of somebody who takes their time.

@@ -21,8 +21,8 @@ pub(crate) struct Done {
     pub(crate) repeats: u64,
     /// Signed bodies that are no orders.
     pub(crate) poison: u64,
-    /// Deliveries signed with a secret that is not the shop's.
-    pub(crate) forgeries: u64,
+    /// Webhook ids of deliveries signed with a secret that is not the shop's.
+    pub(crate) forgeries: Vec<String>,
     /// Aggregates of orders that cannot be booked before the repair.
     pub(crate) unbookable: Vec<String>,
 }
@@ -126,7 +126,7 @@ impl Load {
 
     fn send_forgery(&mut self, it: &Installation) {
         let forged = RawDelivery::new("orders/create", &b"{}"[..]).signed_with("somebody-else's-secret");
-        self.done.forgeries += it.shop.send_raw(forged).len() as u64;
+        self.done.forgeries.extend(it.shop.send_raw(forged).into_iter().map(|it| it.webhook_id));
     }
 
     fn place_unbookable(&mut self, it: &Installation) {
@@ -134,6 +134,10 @@ impl Load {
         if let Ok(placed) = it.shop.place_order(&wish) {
             self.done.orders += 1;
             self.done.unbookable.push(key(placed.id));
+            // What follows it has to wait behind it.
+            if self.draw.random_bool(0.5) {
+                it.shop.cancel(placed.id, "customer", true).ok();
+            }
         }
     }
 }

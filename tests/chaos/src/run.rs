@@ -84,7 +84,7 @@ async fn tell(report: &mut Report, it: &Installation, ending: Ending, logs: &[(S
     report.sent = evidence.deliveries.len();
     report.acked = evidence.deliveries.values().filter(|it| it.is_acked()).count();
     report.orders = broken.done.orders;
-    report.odd = [broken.done.repeats, broken.done.poison, broken.done.forgeries];
+    report.odd = [broken.done.repeats, broken.done.poison, broken.done.forgeries.len() as u64];
     report.applied = evidence.erp.entries().iter().filter(|it| it.kind == Kind::Applied).count();
     report.requests = evidence.erp.entries().iter().filter(|it| it.kind == Kind::Received).count();
     report.slowest_heal = broken.slowest_heal;
@@ -117,6 +117,7 @@ async fn break_all(it: &Installation, parts: &mut Breakable, planned: &[Planned]
         sleep(next.after).await;
         eprintln!("{next}");
         inject(it, parts, &next.fault, next.lasting).await.with_context(|| format!("{next}"))?;
+        parts.start_what_ended();
         slowest_heal = slowest_heal.max(first_effect(it).await);
     }
     Ok(slowest_heal)
@@ -169,12 +170,16 @@ async fn give_up_or_replay(it: &Installation) -> anyhow::Result<Account> {
 
 async fn give_up_or_replay_one(it: &Installation, letter: &Value) -> anyhow::Result<()> {
     let text = |field: &str| letter.get(field).and_then(Value::as_str).unwrap_or_default();
-    let done = if text("group") == "mapper" {
-        it.tradewind(&["--json", "dlq", "discard", text("id"), "--held", "release", "--reason", "not an order"]).await
-    } else {
-        it.tradewind(&["--json", "dlq", "replay", text("id"), "--reason", "all is well again"]).await
-    };
+    let replay = async |reason| it.tradewind(&["--json", "dlq", "replay", text("id"), "--reason", reason]).await;
+    if text("group") != "mapper" {
+        let done = replay("all is well again").await;
+        anyhow::ensure!(done.code == 0, "{letter}: {done:?}");
+        return Ok(());
+    }
+    let done = it.tradewind(&["--json", "dlq", "discard", text("id"), "--held", "release", "--reason", "not an order"]).await;
     anyhow::ensure!(done.code == 0, "{letter}: {done:?}");
+    // Somebody who does not know that: they are told. What comes of it is asked of the audit.
+    replay("I did not know that it was discarded").await;
     Ok(())
 }
 

@@ -67,6 +67,8 @@ pub(crate) enum Fault {
     /// What the shop's API does.
     ShopThrottles,
     ShopFails,
+    /// While the first one lasts, the others, one after the other.
+    Within(Box<Fault>, Vec<Planned>),
 }
 
 /// What becomes of a request to the ERP.
@@ -103,7 +105,16 @@ impl Fault {
             Self::Ended(program, _) => format!("{} ended", program.name()),
             Self::Frozen(program, _) => format!("{} frozen", program.name()),
             Self::Erp(answer) => format!("erp {answer:?}").to_lowercase(),
+            Self::Within(outer, _) => format!("{} and more", outer.kind()),
             other => format!("{other:?}").to_lowercase(),
+        }
+    }
+
+    /// How long what happens within it takes.
+    pub(crate) fn inner(&self) -> Duration {
+        match self {
+            Self::Within(_, inner) => inner.iter().map(|it| it.after + it.lasting).sum(),
+            _ => Duration::ZERO,
         }
     }
 }
@@ -164,6 +175,21 @@ fn a_round(draw: &mut StdRng) -> Vec<Part> {
 }
 
 fn plan(draw: &mut StdRng, part: Part) -> Planned {
+    let planned = plan_one(draw, part);
+    // A process that dies while its surroundings are away finds more than one that dies by itself.
+    let is_around = matches!(part, Part::Kafka | Part::Postgres | Part::Erp | Part::Way);
+    if is_around && draw.random_bool(0.2) { with_a_death(draw, planned) } else { planned }
+}
+
+fn with_a_death(draw: &mut StdRng, outer: Planned) -> Planned {
+    let program = *Program::ALL.choose(draw).expect("there are five");
+    let which = if draw.random_bool(0.5) { Which::First } else { Which::Second };
+    let third = Duration::from_millis(outer.lasting.as_millis() as u64 / 3);
+    let death = Planned { after: third, lasting: third, fault: Fault::Killed(program, which) };
+    Planned { fault: Fault::Within(Box::new(outer.fault), vec![death]), ..outer }
+}
+
+fn plan_one(draw: &mut StdRng, part: Part) -> Planned {
     let (fault, longest) = match part {
         Part::Kafka => (if draw.random_bool(0.6) { Fault::KafkaKilled } else { Fault::KafkaFrozen }, 10.0),
         Part::Postgres => (if draw.random_bool(0.6) { Fault::PostgresKilled } else { Fault::PostgresFrozen }, 8.0),

@@ -99,6 +99,15 @@ impl Breakable {
         self.processes.get_mut(&(program, which)).expect("there is one of each")
     }
 
+    /// As Kubernetes does: a process that could not start without what was away is started again.
+    pub(crate) fn start_what_ended(&mut self) {
+        for process in self.processes.values_mut() {
+            if !process.service().is_running() {
+                process.service().restart();
+            }
+        }
+    }
+
     /// Every process of ours.
     pub(crate) fn processes(&mut self) -> impl Iterator<Item = (String, &mut Process)> {
         self.processes.iter_mut().map(|((program, which), process)| (format!("{} {which:?}", program.name()).to_lowercase(), process))

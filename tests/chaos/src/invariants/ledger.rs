@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use contracts::ids;
 use e2e::SHOP;
 use sandbox::effects::Kind;
+use sandbox::shopify::Trace;
 use uuid::Uuid;
 
 use super::{Evidence, Finding, finding};
@@ -60,7 +61,10 @@ pub(super) fn no_phantoms(of: &Evidence<'_>) -> Finding {
     let ours = of.erp.entries().iter().filter(|it| it.kind == Kind::Applied && it.operation == "sale.sale.create");
     let ids: Vec<&str> = ours.filter_map(|it| it.external_id.as_deref()).collect();
     let phantoms = ids.iter().filter(|it| !it.starts_with("refund:") && !orders.contains(**it));
-    finding(format!("{} orders in the shop", orders.len()), phantoms.map(|it| format!("a sale of {it}, which is no order")).collect())
+    let mut wrong: Vec<String> = phantoms.map(|it| format!("a sale of {it}, which is no order")).collect();
+    let taken = of.done.forgeries.iter().filter(|it| of.deliveries.get(*it).is_some_and(Trace::is_acked));
+    wrong.extend(taken.map(|it| format!("{it} was forged, and acked")));
+    finding(format!("{} orders in the shop, {} forgeries", orders.len(), of.done.forgeries.len()), wrong)
 }
 
 pub(super) fn contents_agree(of: &Evidence<'_>) -> Finding {
