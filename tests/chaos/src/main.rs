@@ -14,6 +14,7 @@ mod run;
 mod schedule;
 mod seconds;
 mod shrink;
+mod unseen;
 mod watch;
 mod world;
 

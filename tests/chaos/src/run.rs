@@ -20,6 +20,7 @@ use crate::load::{self, Done, Load};
 use crate::report::Report;
 use crate::resources::Resources;
 use crate::schedule::{Plan, Planned};
+use crate::unseen::unseen_sales_count;
 use crate::watch::{Seen, watch};
 use crate::world::{Breakable, Which, World};
 
@@ -51,6 +52,7 @@ struct Ending {
     account: Account,
     resources: Vec<(String, Resources, Resources)>,
     health: Vec<String>,
+    unseen: Vec<String>,
 }
 
 async fn play(world: &mut World, plan: &Plan) -> anyhow::Result<Ending> {
@@ -63,23 +65,26 @@ async fn play(world: &mut World, plan: &Plan) -> anyhow::Result<Ending> {
     let booked_too_early = too_early(&world.it, &broken.done);
     let before_repair = Snapshot { account, booked_too_early };
     load::repair(&world.it)?;
-    let account = give_up_or_replay(&world.it).await?;
+    give_up_or_replay(&world.it).await?;
     stock_rests(&world.it).await;
+    let unseen = unseen_sales_count(&world.it).await?;
+    stock_rests(&world.it).await;
+    let account = settle(&world.it).await?;
 
     let health = health(&mut world.parts).await;
     // Kafka was frozen for it, and takes a moment to answer again.
     testkit::eventually(SOON, async || world.it.scope().await).await;
     let after = resources(&mut world.parts);
     let resources = before.into_iter().zip(after).map(|((name, before), (_, after))| (name, before, after)).collect();
-    Ok(Ending { broken, settled_in, before_repair, account, resources, health })
+    Ok(Ending { broken, settled_in, before_repair, account, resources, health, unseen })
 }
 
 /// Asks the checkers, and counts.
 async fn tell(report: &mut Report, it: &Installation, ending: Ending, logs: &[(String, String)]) {
-    let Ending { broken, settled_in, before_repair, account, resources, health } = ending;
+    let Ending { broken, settled_in, before_repair, account, resources, health, unseen } = ending;
     let (deliveries, erp) = (traces(&it.shop.log().effects()), it.erp.effects());
     let evidence =
-        Evidence { it, done: &broken.done, seen: &broken.seen, before_repair, account, deliveries, erp, logs, resources, health };
+        Evidence { it, done: &broken.done, seen: &broken.seen, before_repair, account, deliveries, erp, logs, resources, health, unseen };
     report.invariants = invariants::check(&evidence).await;
     report.sent = evidence.deliveries.len();
     report.acked = evidence.deliveries.values().filter(|it| it.is_acked()).count();
@@ -136,7 +141,7 @@ async fn first_effect(it: &Installation) -> Duration {
 }
 
 /// Waits until nothing is in flight any more.
-async fn settle(it: &Installation) -> anyhow::Result<Account> {
+pub(crate) async fn settle(it: &Installation) -> anyhow::Result<Account> {
     let begun = Instant::now();
     loop {
         match it.has_settled(0).await {
@@ -152,8 +157,8 @@ fn too_early(it: &Installation, done: &Done) -> Vec<String> {
     done.unbookable.iter().filter(of_order).map(|key| format!("{key} is in the ERP, which did not know its item")).collect()
 }
 
-/// What is no order is discarded, everything else is tried again, until nothing is left. Returns when the world is at rest.
-async fn give_up_or_replay(it: &Installation) -> anyhow::Result<Account> {
+/// What is no order is discarded, everything else is tried again, until nothing is left.
+async fn give_up_or_replay(it: &Installation) -> anyhow::Result<()> {
     for _ in 0..ROUNDS_MAX {
         let letters = it.letters().await;
         let dead: Vec<&Value> = letters.iter().filter(|it| it["state"] == "dead").collect();
@@ -165,7 +170,7 @@ async fn give_up_or_replay(it: &Installation) -> anyhow::Result<Account> {
         }
         settle(it).await?;
     }
-    settle(it).await
+    Ok(())
 }
 
 async fn give_up_or_replay_one(it: &Installation, letter: &Value) -> anyhow::Result<()> {

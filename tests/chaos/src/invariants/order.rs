@@ -16,7 +16,7 @@ pub(super) fn parked_waited(of: &Evidence<'_>) -> Finding {
 }
 
 pub(super) fn stock_agrees(of: &Evidence<'_>) -> Finding {
-    finding(format!("{} items", of.it.erp.stock().len()), e2e::stock_differs(of.it))
+    finding(format!("{} items", of.it.erp.stock().len()), [e2e::stock_differs(of.it), of.unseen.clone()].concat())
 }
 
 pub(super) fn nothing_after_the_end(of: &Evidence<'_>) -> Finding {

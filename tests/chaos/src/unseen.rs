@@ -1,0 +1,32 @@
+//! Between its confirm and the ERP's next word on stock, an order counts as sold: looked at while nobody can read the ERP's stock.
+
+use std::time::Duration;
+
+use e2e::{Installation, order};
+use sandbox::faults::{Fault, Rule};
+use sandbox::payloads::PaymentWish;
+use testkit::eventually_eq;
+
+use crate::run::settle;
+
+/// With everything at rest. Returns the items of which the shop shows something else than the logs give.
+pub(crate) async fn unseen_sales_count(it: &Installation) -> anyhow::Result<Vec<String>> {
+    let blocked = it.erp.fault(Rule::new(Fault::status(500)).on("stock.move.search_read").always())?;
+    let sku = &it.erp.settings().items[0].sku;
+    it.shop.place_order(&order().with(sku, 2).discounted_by([]).paid_by(PaymentWish::Paid))?;
+    settle(it).await?;
+    eventually_eq(PATIENCE, 0, async || behind(it).await).await;
+    let unpushed = "select count(*) from stock.desired where pushed_generation < generation";
+    eventually_eq(PATIENCE, 0, async || it.count(unpushed).await).await;
+    let wrong = e2e::stock_differs(it).into_iter().map(|it| format!("confirmed, and not seen yet: {it}")).collect();
+    it.erp.plan().remove(blocked);
+    Ok(wrong)
+}
+
+/// Partitions that are not read to their ends.
+async fn behind(it: &Installation) -> usize {
+    let scope = it.scope().await;
+    scope.map_or(usize::MAX, |it| it.progress.iter().filter(|it| it.committed.unwrap_or(it.start) < it.end).count())
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);
