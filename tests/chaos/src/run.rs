@@ -240,5 +240,5 @@ async fn keep(folder: TempDir, logs: &[(String, String)], database: &str) -> any
 /// A list has at most a hundred letters, and what is held behind one may fail by itself.
 const ROUNDS_MAX: usize = 8;
 const HEAL_MAX: Duration = Duration::from_secs(10);
-const SETTLE_MAX: Duration = Duration::from_secs(150);
+const SETTLE_MAX: Duration = Duration::from_secs(240);
 const STOCK_MAX: Duration = Duration::from_secs(60);

@@ -75,10 +75,20 @@ impl World {
         through(Edge::Postgres, &postgres.url)?;
         let (shop_url, erp_url, erp_ids) = (through(Edge::Shop, &shop.base_url())?, through(Edge::Erp, &erp.url())?, erp.ids());
         let (brokers, database_port) = (edges[&Edge::Kafka].address(), Some(edges[&Edge::Postgres].port()));
-        let lease = LEASE;
-        let mut it =
-            Installation::of(Parts { brokers, database: database.clone(), database_port, shop, shop_url, erp, erp_url, erp_ids, lease })
-                .await;
+        let (lease, sweeps) = (LEASE, Some(SWEEPS));
+        let mut it = Installation::of(Parts {
+            brokers,
+            database: database.clone(),
+            database_port,
+            shop,
+            shop_url,
+            erp,
+            erp_url,
+            erp_ids,
+            lease,
+            sweeps,
+        })
+        .await;
 
         let mut processes = BTreeMap::new();
         for which in [Program::Ingest, Program::Router, Program::Adapter, Program::Stock] {
@@ -157,6 +167,9 @@ fn address(url: &str) -> anyhow::Result<SocketAddr> {
 /// Of claimed steps in the ERP. A killed adapter's steps go on when it is over, so it is short; nothing of ours is frozen for
 /// as long, which an ERP without uniqueness of its own could not make good.
 pub(crate) const LEASE: Duration = Duration::from_secs(16);
+
+/// Often enough that every run has several.
+const SWEEPS: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(5));
 
 #[cfg(test)]
 mod tests {

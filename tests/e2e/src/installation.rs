@@ -76,6 +76,8 @@ pub struct Parts {
     pub erp_ids: Value,
     /// As in [`Setup`].
     pub lease: Duration,
+    /// Between two sweeps of the shop, and how long a webhook may be on its way; `None`: as the product comes.
+    pub sweeps: Option<(Duration, Duration)>,
 }
 
 /// What a test is about; the rest is as everywhere.
@@ -112,6 +114,7 @@ pub struct Installation {
     accountant: Accountant,
     services: BTreeMap<Program, Process>,
     lease: Duration,
+    sweeps: Option<(Duration, Duration)>,
     api: u16,
     prefix: String,
     dir: TempDir,
@@ -126,7 +129,7 @@ impl Installation {
         let (shop, erp) = doubles(setup);
         let (erp_url, erp_ids) = tryton.map_or_else(|| (erp.url(), erp.ids()), |it| (it.url, it.ids));
         let shop_url = shop.base_url();
-        let parts = Parts { brokers, database, database_port: None, shop, shop_url, erp, erp_url, erp_ids, lease };
+        let parts = Parts { brokers, database, database_port: None, shop, shop_url, erp, erp_url, erp_ids, lease, sweeps: None };
         let installation = Self::of(parts).await;
         let door = installation.services[&Program::Ingest].door();
         installation.shop.subscribe(&format!("http://{door}/webhooks/{SHOP}"), &TOPICS);
@@ -135,7 +138,7 @@ impl Installation {
 
     /// With every service running and ready. The shop has no subscription yet.
     pub async fn of(parts: Parts) -> Self {
-        let Parts { brokers, database, database_port, shop, shop_url, erp, erp_url, erp_ids, lease } = parts;
+        let Parts { brokers, database, database_port, shop, shop_url, erp, erp_url, erp_ids, lease, sweeps } = parts;
         let (dir, prefix) = (tempfile::tempdir().unwrap(), testkit::prefix());
         configure(dir.path(), &brokers, &database, &shop, &shop_url, &erp_url, &erp_ids).await;
 
@@ -146,7 +149,7 @@ impl Installation {
         let (api, services) = (testkit::free_port(), BTreeMap::new());
         // Both stay until the servers end: for whoever wants to know why a test failed.
         eprintln!("topics {prefix}*, {database}");
-        let mut installation = Self { shop, erp, store, bus, logins, accountant, services, lease, api, prefix, dir };
+        let mut installation = Self { shop, erp, store, bus, logins, accountant, services, lease, sweeps, api, prefix, dir };
         let applied = installation.tradewind(&["topics", "apply"]).await;
         assert_eq!(applied.code, 0, "{applied:?}");
         for which in Program::ALL {
@@ -176,7 +179,12 @@ impl Installation {
             .env("TRADEWIND__BUS__PROPERTIES__SESSION.TIMEOUT.MS", "'6000'")
             .env("TRADEWIND__BUS__PROPERTIES__HEARTBEAT.INTERVAL.MS", "'1000'");
         let builder = match which {
-            Program::Ingest => builder.env("TRADEWIND__DOOR__LISTEN", &door),
+            Program::Ingest => {
+                let millis = |it: Duration| format!("{}ms", it.as_millis());
+                let sweeps = self.sweeps.map(|(interval, settle)| [("INTERVAL", interval), ("SETTLE", settle)]);
+                let builder = builder.env("TRADEWIND__DOOR__LISTEN", &door);
+                sweeps.into_iter().flatten().fold(builder, |it, (key, value)| it.env(&format!("TRADEWIND__SWEEP__{key}"), millis(value)))
+            }
             Program::Router | Program::Stock => builder,
             Program::Adapter => builder
                 .env("TRADEWIND__TARGETS__ERP-MAIN__LEASE", format!("{}ms", self.lease.as_millis()))
