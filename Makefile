@@ -70,6 +70,19 @@ SEED ?= 1
 chaos: setup build ## Break everything around the product (SEED=1 draws what), and ask whether its promises hold
 	TRADEWIND_BUILT=1 target/debug/chaos --seed $(SEED)
 
+# How often each process dies at each of its points.
+REPEATS ?= 1
+ARMED := chaos tradewind storefront-ingest order-router erp-adapter inventory-sync dead-letter-replayer
+
+.PHONY: chaos-kill-points
+chaos-kill-points: setup ## Have each process die wherever that must be harmless (REPEATS=1), and ask the same
+	cargo build --workspace --bins --features kill-point/armed
+	mkdir -p target/armed
+	for program in $(ARMED); do ln -f target/debug/$$program target/armed/ || exit 1; done
+	@# Everybody else takes the plain ones, which are linked again as they are.
+	cargo build --workspace --bins
+	TRADEWIND_BUILT=1 target/armed/chaos --seed $(SEED) --rate 3 --kill-points $(REPEATS) --programs target/armed
+
 .PHONY: bench
 bench: setup ## Measure against peers and physical limits, print the table
 	deploy/local/bench.sh

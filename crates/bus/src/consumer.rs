@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use kill_point::{Point, reach};
 use pipeline::{Partition, Source, SourceControl, SourceEvent};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
@@ -186,6 +187,7 @@ impl SourceControl for ConsumerHandle {
 
     fn store(&self, offsets: &[(Partition, i64)]) {
         self.with_consumer("store", with_offsets(offsets), |consumer, list| consumer.store_offsets(list));
+        reach(Point::OffsetStored);
         if let Some(fullness) = &self.fullness {
             offsets.iter().for_each(|(partition, next)| fullness.read(&self.group, partition, *next));
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use kill_point::{Point, reach};
 use pipeline::{Origin, Partition, Record, SourceEvent};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -24,6 +25,7 @@ pub(crate) fn poll_loop(consumer: &BaseConsumer<Context>, events: &mpsc::Sender<
         match consumer.poll(POLL_WAIT) {
             None => {}
             Some(Ok(message)) => {
+                reach(Point::ConsumerPolled);
                 let event = SourceEvent::Record(record(&message, &mut names));
                 if events.blocking_send(event).is_err() {
                     return;

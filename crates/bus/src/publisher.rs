@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fault::Fault;
+use kill_point::{Point, reach};
 use pipeline::seam::ActError;
 use pipeline::{Actor, LaneSpec, OutRecord, Position, Record};
 
@@ -38,6 +39,7 @@ impl Publisher {
                 }
             }
         }
+        reach(Point::PublishEnqueued);
         let mut positions = Vec::with_capacity(confirmations.len());
         for confirmation in confirmations {
             match confirmation.await {
@@ -45,6 +47,7 @@ impl Publisher {
                 Err(error) => failure = Some(worse(failure, error)),
             }
         }
+        reach(Point::PublishConfirmed);
         failure.map_or(Ok(positions), Err)
     }
 

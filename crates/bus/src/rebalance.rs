@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use kill_point::{Point, reach};
 use pipeline::{Partition, SourceEvent};
 use rdkafka::Offset;
 use rdkafka::client::ClientContext;
@@ -59,15 +60,23 @@ impl Context {
         let partitions = partitions_of(list);
         if consumer.assignment_lost() {
             self.tell(SourceEvent::Lost(partitions));
-        } else if let Some(offsets) = self.ask_engine(partitions)
-            && !offsets.is_empty()
-            && let Err(error) = consumer.commit(&with_offsets(&offsets), CommitMode::Sync)
-        {
-            tracing::warn!(%error, "offsets were not committed before the partitions went; those records are read again");
+        } else {
+            self.give_back(consumer, partitions);
         }
         if let Err(error) = consumer.unassign() {
             tracing::error!(%error, "partitions could not be given back");
         }
+    }
+
+    /// Settles what is out of them, and commits how far they have come.
+    fn give_back(&self, consumer: &BaseConsumer<Self>, partitions: Vec<Partition>) {
+        reach(Point::RevokeAsked);
+        let Some(offsets) = self.ask_engine(partitions).filter(|it| !it.is_empty()) else { return };
+        reach(Point::RevokeSettled);
+        if let Err(error) = consumer.commit(&with_offsets(&offsets), CommitMode::Sync) {
+            tracing::warn!(%error, "offsets were not committed before the partitions went; those records are read again");
+        }
+        reach(Point::RevokeCommitted);
     }
 
     fn tell(&self, event: SourceEvent) {

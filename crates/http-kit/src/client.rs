@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, header};
+use kill_point::{Point, reach};
 use reqwest::Url;
 
 pub use exchange::{Exchange, NotSent, Unknown};
@@ -126,7 +127,10 @@ impl Client {
             request = request.body(body);
         }
         match request.send().await {
-            Ok(response) => self.read(response).await,
+            Ok(response) => {
+                reach(Point::HttpAnswered);
+                self.read(response).await
+            }
             Err(error) => exchange::of_error(&error),
         }
     }

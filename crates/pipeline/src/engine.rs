@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fault::{Class, Fault};
+use kill_point::{Point, reach};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -374,6 +375,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     fn store_offsets(&mut self) {
         if !self.dirty.is_empty() {
             let offsets: Vec<_> = self.dirty.drain().collect();
+            reach(Point::RecordSettled);
             self.control.store(&offsets);
         }
     }

@@ -53,6 +53,7 @@ where
     S: ServiceSettings,
     F: Future<Output = anyhow::Result<Ended>>,
 {
+    kill_point::reach(kill_point::Point::ProcessBegun);
     let args = match Args::parse(&info, std::env::args_os()) {
         Ok(args) => args,
         Err(said) => return say(&said),

@@ -15,6 +15,7 @@ use contracts::ids;
 use contracts::topics::Parking;
 use domain::AggregateKey;
 use fault::Fault;
+use kill_point::{Point, reach};
 use pipeline::{Origin, Record};
 use uuid::Uuid;
 
@@ -73,7 +74,9 @@ pub async fn lock_parked(tx: &mut Tx, group: &str, aggregates: &[&str]) -> Resul
 pub async fn hold(tx: &mut Tx, group: &str, obligation: &Obligation, record: &Record, parked: &ParkedKey) -> Result<(), Error> {
     let state = if parked.draining { "replaying" } else { "held" };
     insert(tx, group, obligation, record, state, Some(parked.head), None).await?;
-    audit(tx, "system", "letter.held", Some(ids::letter(group, obligation.id)), "a record of its key is dead or waits", None).await
+    audit(tx, "system", "letter.held", Some(ids::letter(group, obligation.id)), "a record of its key is dead or waits", None).await?;
+    reach(Point::LetterHeld);
+    Ok(())
 }
 
 /// How a record failed.
@@ -121,7 +124,9 @@ pub async fn write(
         Parking::LatestWins | Parking::Independent => unpark(tx, group, &obligation.aggregate).await?,
     }
     let (verb, fault) = (format!("letter.{}", failure.state()), failure.fault);
-    audit(tx, "system", &verb, Some(id), &format!("{}: {}", fault.code, fault.message), None).await
+    audit(tx, "system", &verb, Some(id), &format!("{}: {}", fault.code, fault.message), None).await?;
+    reach(Point::LetterWritten);
+    Ok(())
 }
 
 /// What these waiting letters wait for is there now (`item:MUG-RED`): they are tried at once.
@@ -157,6 +162,7 @@ async fn park(tx: &mut Tx, group: &str, aggregate: &str, head: Uuid) -> Result<(
     sqlx::query(sql).bind(group).bind(aggregate).bind(head).execute(&mut *tx).await?;
     let sql = "update letters.letter set state = 'held', blocked_by = $3 where grp = $1 and aggregate = $2 and state in ('replaying', 'held') and id <> $3";
     sqlx::query(sql).bind(group).bind(aggregate).bind(head).execute(tx).await?;
+    reach(Point::LetterParked);
     Ok(())
 }
 
@@ -184,7 +190,11 @@ pub(crate) async fn free_if_empty(tx: &mut Tx, group: &str, aggregate: &str) -> 
     let sql = "select id from letters.letter where grp = $1 and aggregate = $2 and state in ('dead', 'held', 'waiting', 'replaying') order by ordinal limit 1";
     let next: Option<Uuid> = sqlx::query_scalar(sql).bind(group).bind(aggregate).fetch_optional(&mut *tx).await?;
     match next {
-        None => unpark(tx, group, aggregate).await,
+        None => {
+            unpark(tx, group, aggregate).await?;
+            reach(Point::LetterFreed);
+            Ok(())
+        }
         Some(head) => {
             let sql = "update letters.parked set head = $3, draining = true where grp = $1 and aggregate = $2";
             sqlx::query(sql).bind(group).bind(aggregate).bind(head).execute(tx).await?;

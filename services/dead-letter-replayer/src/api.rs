@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use contracts::proto::replay::v1 as wire;
 use contracts::wire::OutcomeState;
 use contracts::{headers, reflect};
+use kill_point::{Point, reach};
 use prost_types::Timestamp;
 use store::Store;
 use store::letters::{self, DiscardScope, Filter, Letter, LetterError, LetterState, StoredLetter};
@@ -54,6 +55,7 @@ impl wire::replay_service_server::ReplayService for Api {
         let request = request.into_inner();
         let outcome = outcomes::of(&self.bus, OutcomeState::Replaying, &request.reason);
         let replayed = letters::replay(&self.store, id(&request.id)?, &actor, &request.reason, Some(&request.request_id), outcome).await;
+        reach(Point::ReplayCommitted);
         Ok(Response::new(wire::ReplayLetterResponse { letter: Some(shown(&replayed.map_err(status)?)) }))
     }
 

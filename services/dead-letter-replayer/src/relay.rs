@@ -6,6 +6,7 @@ use bus::{BusSettings, Producer};
 use contracts::headers::{Headers, dlq};
 use contracts::topics;
 use fault::Fault;
+use kill_point::{Point, reach};
 use pipeline::OutRecord;
 use store::letters::Letter;
 use store::{Store, letters, outbox};
@@ -34,6 +35,7 @@ impl Relay {
         let mut done = Vec::with_capacity(pending.len());
         for it in &pending {
             self.producer.produce(&it.record).await?;
+            reach(Point::OutcomeProduced);
             done.push(it.id);
         }
         if !done.is_empty() {
@@ -41,6 +43,7 @@ impl Relay {
         }
         for letter in letters::unpublished(&self.store, ROWS).await? {
             self.producer.produce(&self.copy(&letter)).await?;
+            reach(Point::CopyProduced);
             letters::mark_published(&self.store, letter.letter.id).await?;
         }
         Ok(())

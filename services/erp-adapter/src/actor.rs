@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use connector::erp::{Erp, Probe, StepCall, StepError};
 use domain::TargetId;
 use fault::{Class, Fault};
+use kill_point::{Point, reach};
 use pipeline::seam::ActError;
 use pipeline::{Actor, LaneSpec, OutRecord, Position, Record};
 use telemetry::spans;
@@ -54,10 +55,14 @@ impl<P> EffectActor<P> {
         if Instant::now() >= act.send_before {
             return Err((too_old(), StepCame::Expired));
         }
+        reach(if act.step == 0 { Point::StepClaimed } else { Point::StepFollowed });
         self.claims.sending(act.op.key(), (act.step().name, act.fence));
         let key = idempotency_key(act);
         match tokio::time::timeout(self.call_max, self.erp.perform(&call(act, &key))).await {
-            Ok(Ok(findings)) => Ok(StepCame::Done(findings)),
+            Ok(Ok(findings)) => {
+                reach(Point::StepAnswered);
+                Ok(StepCame::Done(findings))
+            }
             Ok(Err(StepError { fault, maybe_applied })) => Err((fault, StepCame::Failed { maybe_applied })),
             Err(_) => Err((self.too_slow(), StepCame::Failed { maybe_applied: true })),
         }

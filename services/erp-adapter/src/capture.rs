@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use connector::erp::{Cursor, StockSource};
 use domain::{Sku, StockLevel, TargetId};
 use fault::{Class, Fault};
+use kill_point::{Point, reach};
 use serde::{Deserialize, Serialize};
 use store::Store;
 use store::effects::captures;
@@ -138,6 +139,7 @@ impl Capture {
 
     /// Events of those that are news, with the cursor, in one transaction.
     async fn store_levels(&self, levels: Vec<StockLevel>, cursor: &'static str, value: serde_json::Value) -> Result<usize, Fault> {
+        reach(Point::CaptureRead);
         let (target, topic, span) = (self.target.clone(), self.topic.clone(), tracing::Span::current());
         let stored = self.store.transaction(move |tx| {
             Box::pin(async move {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fault::Fault;
+use kill_point::{Point, reach};
 use pipeline::{OutRecord, Position};
 use store::{Store, outbox};
 
@@ -63,6 +64,7 @@ impl<P: Publish> Relay<P> {
         }
         let records: Vec<_> = pending.iter().map(|it| it.record.clone()).collect();
         let positions = self.publisher.publish(&records).await?;
+        reach(Point::CaptureProduced);
         let produced: Vec<_> = pending.iter().map(|it| it.id).zip(positions).collect();
         let (group, count) = (self.group.clone(), produced.len());
         self.store.transaction(move |tx| Box::pin(async move { outbox::mark_captured(tx, &group, &produced).await })).await?;

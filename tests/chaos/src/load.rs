@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// The shop sells it, and the ERP does not know it until [`repair`].
-const UNKNOWN_SKU: &str = "CAP-NEW";
+pub(crate) const UNKNOWN_SKU: &str = "CAP-NEW";
 
 /// What was done, beyond what the doubles' logs tell.
 #[derive(Debug, Default)]

@@ -4,6 +4,7 @@
 //! What breaks, and when, is a pure function of the seed; how the processes interleave is not. So a seed that failed is a good
 //! place to look, and a second run of it may pass.
 
+mod directed;
 mod inject;
 mod invariants;
 mod load;
@@ -48,6 +49,12 @@ struct Args {
     /// After a failure, run again with fewer faults for up to so many minutes, and keep the smallest schedule that still fails.
     #[arg(long, default_value_t = 0)]
     shrink: u64,
+    /// Nothing breaks at random: each process dies so many times at each of its kill points.
+    #[arg(long, value_name = "TIMES", default_value_t = 0)]
+    kill_points: usize,
+    /// The folder of the programs, where they are not beside this one.
+    #[arg(long, value_name = "FOLDER")]
+    programs: Option<PathBuf>,
 }
 
 impl Args {
@@ -55,8 +62,9 @@ impl Args {
         let mut plan = match &self.schedule {
             Some(path) => Plan::read(path)?,
             None => {
-                let faults = schedule::schedule(self.seed, Duration::from_secs(self.seconds));
-                Plan { seed: self.seed, rate: self.rate, faults }
+                let time = if self.kill_points > 0 { Duration::ZERO } else { Duration::from_secs(self.seconds) };
+                let faults = schedule::schedule(self.seed, time);
+                Plan { seed: self.seed, rate: self.rate, kill_points: self.kill_points, faults }
             }
         };
         for (number, it) in plan.faults.iter().enumerate() {
@@ -72,6 +80,12 @@ fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     let plan = args.plan()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    if let Some(folder) = args.programs {
+        e2e::take_programs_from(folder);
+    }
+    if plan.kill_points > 0 {
+        runtime.block_on(directed::are_armed())?;
+    }
     let report = runtime.block_on(run::run(&plan))?;
     println!("{report}");
     if let Some(kept) = report.kept.as_ref().filter(|_| args.shrink > 0) {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::directed::{Deaths, Place};
 use crate::invariants::Invariant;
 use crate::schedule::Plan;
 
@@ -21,6 +22,7 @@ pub(crate) struct Report {
     pub(crate) odd: [u64; 3],
     pub(crate) applied: usize,
     pub(crate) requests: usize,
+    pub(crate) deaths: Option<Deaths>,
     /// From the end of a fault to the next effect in the ERP.
     pub(crate) slowest_heal: Duration,
     pub(crate) settled_in: Duration,
@@ -66,6 +68,12 @@ impl fmt::Display for Report {
         for it in &self.invariants {
             for wrong in it.finding.as_ref().err().into_iter().flatten().take(SHOWN) {
                 writeln!(f, "{}: {wrong}", it.id)?;
+            }
+        }
+        if let Some(deaths) = &self.deaths {
+            writeln!(f, "\n| died | at | when | times |\n|---|---|---|---|")?;
+            for (Place { point, program }, times) in &deaths.at {
+                writeln!(f, "| {} | {} | {} | {times} |", program.name(), point.name(), point.says())?;
             }
         }
         let [again, poison, forged] = self.odd;

@@ -14,6 +14,7 @@ use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::directed::{Deaths, die_everywhere};
 use crate::inject::inject;
 use crate::invariants::{self, Evidence, Snapshot};
 use crate::load::{self, Done, Load};
@@ -86,6 +87,7 @@ async fn tell(report: &mut Report, it: &Installation, ending: Ending, logs: &[(S
     let evidence =
         Evidence { it, done: &broken.done, seen: &broken.seen, before_repair, account, deliveries, erp, logs, resources, health, unseen };
     report.invariants = invariants::check(&evidence).await;
+    report.invariants.extend(broken.deaths.as_ref().map(Deaths::all_happened));
     report.sent = evidence.deliveries.len();
     report.acked = evidence.deliveries.values().filter(|it| it.is_acked()).count();
     report.orders = broken.done.orders;
@@ -94,12 +96,15 @@ async fn tell(report: &mut Report, it: &Installation, ending: Ending, logs: &[(S
     report.requests = evidence.erp.entries().iter().filter(|it| it.kind == Kind::Received).count();
     report.slowest_heal = broken.slowest_heal;
     report.settled_in = settled_in;
+    report.deaths = broken.deaths;
 }
 
 struct Broken {
     done: Done,
     seen: Seen,
     slowest_heal: Duration,
+    /// Of a run that is about them.
+    deaths: Option<Deaths>,
 }
 
 /// The load and the watch go on while one thing after the other breaks.
@@ -107,13 +112,16 @@ async fn break_it(world: &mut World, plan: &Plan) -> anyhow::Result<Broken> {
     let World { it, parts, .. } = world;
     let stop = CancellationToken::new();
     let breaking = async {
-        let slowest_heal = break_all(it, parts, &plan.faults).await;
+        let broken = break_all(it, parts, &plan.faults).await;
+        let deaths = if plan.kill_points > 0 { Some(die_everywhere(it, parts, plan.kill_points).await) } else { None };
         stop.cancel();
-        slowest_heal
+        (broken, deaths)
     };
-    let (done, seen, slowest_heal) =
+    let (done, seen, (broken, deaths)) =
         tokio::join!(Load::new(plan.seed, it).run(it, plan.rate, stop.clone()), watch(it, stop.clone()), breaking);
-    Ok(Broken { done, seen, slowest_heal: slowest_heal? })
+    let deaths = deaths.transpose()?;
+    let slowest_heal = broken?.max(deaths.as_ref().map_or(Duration::ZERO, |it| it.slowest_heal));
+    Ok(Broken { done, seen, slowest_heal, deaths })
 }
 
 async fn break_all(it: &Installation, parts: &mut Breakable, planned: &[Planned]) -> anyhow::Result<Duration> {
@@ -129,7 +137,7 @@ async fn break_all(it: &Installation, parts: &mut Breakable, planned: &[Planned]
 }
 
 /// How long until something happens in the ERP again.
-async fn first_effect(it: &Installation) -> Duration {
+pub(crate) async fn first_effect(it: &Installation) -> Duration {
     let (begun, last) = (Instant::now(), it.erp.log().last());
     let happens = async {
         while !it.erp.log().since(last).iter().any(|it| it.kind == Kind::Applied) {

@@ -23,6 +23,9 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     /// What happens in the shop and the ERP, in one second.
     pub(crate) rate: f64,
+    /// How often each process dies at each of its kill points, when all faults are over.
+    #[serde(default)]
+    pub(crate) kill_points: usize,
     pub(crate) faults: Vec<Planned>,
 }
 
@@ -259,7 +262,7 @@ mod tests {
     fn a_schedule_comes_back_from_its_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("schedule.json");
-        let plan = Plan { seed: 7, rate: 6.0, faults: schedule(7, MINUTES) };
+        let plan = Plan { seed: 7, rate: 6.0, kill_points: 0, faults: schedule(7, MINUTES) };
         plan.write(&path).unwrap();
         assert_eq!(Plan::read(&path).unwrap(), plan);
         std::fs::write(&path, "{}").unwrap();

@@ -118,6 +118,11 @@ impl Breakable {
         }
     }
 
+    /// All there are of one program.
+    pub(crate) fn all_of(&mut self, program: Program) -> impl Iterator<Item = &mut Process> {
+        self.processes.iter_mut().filter(move |((it, _), _)| *it == program).map(|(_, process)| process)
+    }
+
     /// Every process of ours.
     pub(crate) fn processes(&mut self) -> impl Iterator<Item = (String, &mut Process)> {
         self.processes.iter_mut().map(|((program, which), process)| (format!("{} {which:?}", program.name()).to_lowercase(), process))

@@ -168,9 +168,12 @@ impl Installation {
         let config = self.file(&format!("{}.toml", which.name()));
         let loopback = |port: u16| format!("127.0.0.1:{port}");
         let (admin, door) = (loopback(testkit::free_port()), loopback(testkit::free_port()));
+        // Where somebody writes one, this very process is meant.
+        let kill_file = self.file(&format!("{}-{admin}.kill", which.name()));
         let builder = Service::builder(path)
             .arg("--config")
             .arg(config.to_string_lossy())
+            .env(kill_point::FILE, kill_file.to_string_lossy())
             .env("TRADEWIND__ADMIN__LISTEN", &admin)
             .env("TRADEWIND__STORE__URL", self.logins.url(which.role()))
             .env("TRADEWIND__BUS__PREFIX", &self.prefix)
@@ -192,7 +195,7 @@ impl Installation {
                 .env("TRADEWIND__TARGETS__ERP-MAIN__STOCK_INTERVAL", "200ms"),
             Program::Replayer => builder.env("TRADEWIND__API__LISTEN", loopback(self.api)),
         };
-        Process::new(builder.start(), admin, door)
+        Process::new(builder.start(), admin, door, kill_file)
     }
 
     /// The process of a service that was started first.

@@ -1,5 +1,7 @@
 //! One service as a process.
 
+use std::path::{Path, PathBuf};
+
 use testkit::{Service, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -11,11 +13,17 @@ pub struct Process {
     service: Service,
     admin: String,
     door: String,
+    kill_file: PathBuf,
 }
 
 impl Process {
-    pub(crate) fn new(service: Service, admin: String, door: String) -> Self {
-        Self { service, admin, door }
+    pub(crate) fn new(service: Service, admin: String, door: String, kill_file: PathBuf) -> Self {
+        Self { service, admin, door, kill_file }
+    }
+
+    /// What it looks at at each kill point, if its build has them.
+    pub fn kill_file(&self) -> &Path {
+        &self.kill_file
     }
 
     /// Where it takes webhooks, if it is one that does.

@@ -2,18 +2,29 @@
 //!
 //! Cargo builds a package's programs for that package's own integration tests only, never for somebody else's. So the first
 //! test that starts one has cargo build them all: a second where they are up to date, as after `make build`, and never a stale
-//! one. `TRADEWIND_BUILT=1` takes them as they are.
+//! one. `TRADEWIND_BUILT=1` takes them as they are. [`take_programs_from`] takes those of another build.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use tokio::sync::OnceCell;
 
 /// The package of each program: all of its name but for the command line.
 const PACKAGES: [&str; 6] = ["cli", "dead-letter-replayer", "erp-adapter", "inventory-sync", "order-router", "storefront-ingest"];
 
+static ELSEWHERE: OnceLock<PathBuf> = OnceLock::new();
+
+/// All programs are taken from this folder, as they are. To be said before the first one is.
+pub fn take_programs_from(folder: PathBuf) {
+    ELSEWHERE.set(folder).expect("it is said once");
+}
+
 /// The program's path. It is there and up to date.
-pub(crate) async fn program(name: &str) -> PathBuf {
+pub async fn program(name: &str) -> PathBuf {
+    if let Some(folder) = ELSEWHERE.get() {
+        return folder.join(name);
+    }
     static BUILT: OnceCell<()> = OnceCell::const_new();
     BUILT.get_or_init(async || tokio::task::spawn_blocking(build).await.expect("cargo is waited for in peace")).await;
     testkit::binary(name)

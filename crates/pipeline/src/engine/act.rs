@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fault::{Answer, Class, Fault};
+use kill_point::{Point, reach};
 use tokio::time::Instant;
 
 use super::hand::{self, Hand};
 use super::{Acted, Engine};
 use crate::policy::{Verdict, verdict};
-use crate::record::Partition;
+use crate::record::{Origin, Partition};
 use crate::seam::{ActError, Actor, Ledger, Turn};
 
 impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
@@ -39,6 +40,9 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         self.metrics.acted(index, seconds);
         match outcome {
             Ok(report) => {
+                if matches!(hand.ticket.record.origin, Origin::Letter(_)) {
+                    reach(Point::LetterActed);
+                }
                 lane.circuit.succeeded(now.into_std(), lane.spec.slots);
                 self.pend(hand, Turn::Acted(report));
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fault::Fault;
 use futures_util::FutureExt as _;
+use kill_point::{Point, reach};
 use tokio::time::Instant;
 
 use super::Engine;
@@ -51,6 +52,9 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     fn follow(&mut self, hand: Hand, was_failure: bool, next: Next<L::Act>) {
         match next {
             Next::Done | Next::Lettered => {
+                if was_failure {
+                    reach(Point::LetterCommitted);
+                }
                 self.settle(&hand.ticket);
                 self.outlived(&hand);
                 self.settled_alone(&hand.ticket.record);
@@ -146,6 +150,7 @@ async fn commit_patiently<L: Ledger>(ledger: &L, batch: &[Arc<Entry<L::Report>>]
     loop {
         match AssertUnwindSafe(ledger.commit(batch.to_vec())).catch_unwind().await {
             Ok(Ok(nexts)) => {
+                reach(Point::LedgerCommitted);
                 assert_eq!(nexts.len(), batch.len(), "a ledger answers every entry");
                 return Ok(nexts);
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use contracts::headers::Headers;
+use kill_point::{Point, reach};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
@@ -238,6 +239,7 @@ pub async fn replay(
                 sqlx::query(sql).bind(&head.group).bind(&head.aggregate).bind(request.id).execute(&mut *tx).await?;
                 let told = if was_dead { vec![request.id] } else { Vec::new() };
                 request.finish(tx, "letter.replay", &told).await?;
+                reach(Point::ReplayWritten);
                 Ok(None)
             })
         })

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use kill_point::{Point, reach};
 use pipeline::{Batch, Drained, Next, Origin, Partition, Record};
 use sqlx::Row as _;
 use uuid::Uuid;
@@ -73,6 +74,9 @@ impl Drainer {
             let delays: i32 = row.try_get("delays")?;
             letters.push(Drained { record, delays: u32::try_from(delays).unwrap_or(0) });
             self.in_hand.lock().expect("nobody panics with it").insert(id);
+        }
+        if !letters.is_empty() {
+            reach(Point::LetterDrained);
         }
         Ok(letters)
     }

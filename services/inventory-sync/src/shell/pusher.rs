@@ -14,6 +14,7 @@ use std::time::Duration;
 use connector::storefront::{PushResult, ShopStock, StockPush};
 use domain::ConnectionId;
 use fault::{Answer, Class, Fault};
+use kill_point::{Point, reach};
 use rand::Rng as _;
 use store::effects::Sole;
 use store::{Error, Store};
@@ -194,13 +195,17 @@ impl Pusher {
             return Ok(false);
         }
         shelves::sending(self, &pushes).await?;
+        reach(Point::PushNoted);
         let mut stale = false;
         // What the shop refuses as a whole is halved until it is known which one it is about.
         let mut parts: Vec<&[Sent]> = pushes.chunks(self.stock.batch_max().max(1)).rev().collect();
         while let Some(part) = parts.pop() {
             let calls: Vec<StockPush> = part.iter().map(|it| self.call(it)).collect();
             match self.stock.push(&calls).await {
-                Ok(results) => stale |= self.store_results(part, results).await?,
+                Ok(results) => {
+                    reach(Point::PushAnswered);
+                    stale |= self.store_results(part, results).await?;
+                }
                 Err(fault) if is_about_the_rows(&fault) && part.len() > 1 => {
                     let (first, second) = part.split_at(part.len() / 2);
                     parts.extend([second, first]);

@@ -16,6 +16,7 @@ use domain::ConnectionId;
 use http::{HeaderMap, StatusCode};
 use http_kit::Problem;
 use http_kit::body::{self, BodyError};
+use kill_point::{Point, reach};
 use pipeline::OutRecord;
 use store::Store;
 use tracing::Instrument as _;
@@ -109,7 +110,10 @@ impl Door {
         }
         if self.failover.route() == Route::Kafka {
             match tokio::time::timeout(self.settings.kafka_budget, self.producer.produce(&record)).await {
-                Ok(Ok(_)) => return Ok(()),
+                Ok(Ok(_)) => {
+                    reach(Point::DoorConfirmed);
+                    return Ok(());
+                }
                 Ok(Err(ProduceError::PartitionFull { .. })) => return Err(full()),
                 // Refused for good: spooled, where the drain makes it a letter with every byte.
                 Ok(Err(ProduceError::Refused { .. })) => {}
@@ -135,7 +139,10 @@ impl Door {
         let put = tokio::spawn(async move {
             let put = store::spool::put(&store, &instance, &record).await;
             match &put {
-                Ok(()) => metrics.spooled(),
+                Ok(()) => {
+                    reach(Point::DoorSpooled);
+                    metrics.spooled();
+                }
                 Err(error) => {
                     spooled.free(size);
                     // Said once by the readiness, not once per delivery.

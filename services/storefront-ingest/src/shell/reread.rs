@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use connector::storefront::{Listing, ReRead};
 use domain::{ConnectionId, EntityRef};
 use fault::{Answer, Fault};
+use kill_point::{Point, reach};
 use pipeline::OutRecord;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -172,6 +173,7 @@ impl ReReads {
             None => return Ok(Seen::Missing),
         };
         self.produce(&raw::found_by(record, due.found_by)).await?;
+        reach(Point::RereadProduced);
         Ok(seen)
     }
 

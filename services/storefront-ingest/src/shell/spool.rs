@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bus::{ProduceError, Producer};
 use contracts::topics::Parking;
 use fault::Fault;
+use kill_point::{Point, reach};
 use pipeline::{Origin, OutRecord, Partition, Record};
 use store::letters::{self, Failure, Obligation};
 use store::spool::{self, Spooled};
@@ -119,6 +120,9 @@ impl Drain {
                 Err(ProduceError::Refused { .. }) => refused.push(row),
                 Err(error) => failed = failed.or(Some(error)),
             }
+        }
+        if !done.is_empty() {
+            reach(Point::SpoolConfirmed);
         }
         self.remove(&done).await?;
         for row in refused {

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use connector::storefront::{ListFrom, ListPage};
 use domain::EntityKind;
 use fault::Fault;
+use kill_point::{Point, reach};
 use serde::Serialize;
 use sqlx::Row as _;
 use store::{Error, Store};
@@ -33,6 +34,7 @@ impl Sweeper {
         }
         let from = backfill.cursor.clone().map_or(ListFrom::Since(backfill.since), ListFrom::Cursor);
         let page = self.listing.page(kind, &from).await?;
+        reach(Point::ListingRead);
         let listed = page.listed.len();
         let ordered = self.keep_backfilled(kind, backfill, page).await?;
         self.metrics.listed(self.connection.as_str(), kind, FoundBy::Backfill, listed, ordered);

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use connector::storefront::{ListFrom, ListPage};
 use domain::EntityKind;
 use fault::Fault;
+use kill_point::{Point, reach};
 use sqlx::Row as _;
 use store::{Error, Tx};
 
@@ -41,6 +42,7 @@ impl Sweeper {
         }
         let from = scan.cursor.clone().map_or(ListFrom::Since(scan.since), ListFrom::Cursor);
         let page = self.listing.page(kind, &from).await?;
+        reach(Point::ListingRead);
         let (listed, is_last) = (page.listed.len(), page.next.is_none());
         let kept = self.keep_scanned(kind, scan, page).await?;
         self.metrics.listed(self.connection.as_str(), kind, FoundBy::Scan, listed, kept.ordered);

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use connector::storefront::{ListFrom, ListPage};
 use domain::EntityKind;
 use fault::Fault;
+use kill_point::{Point, reach};
 use store::Error;
 
 use super::{Patience, Sweeper};
@@ -50,6 +51,7 @@ impl Sweeper {
                 Some(_) | None => ListFrom::Since(start(position, self.settings.overlap)),
             };
             let page = self.listing.page(course.kind, &from).await?;
+            reach(Point::ListingRead);
             let next = page.next.clone();
             let (ordered, position) = self.keep(course.kind, position, page).await?;
             is_any_found |= ordered > 0;
