@@ -68,7 +68,25 @@ SEED ?= 1
 
 .PHONY: chaos
 chaos: setup build ## Break everything around the product (SEED=1 draws what), and ask whether its promises hold
-	TRADEWIND_BUILT=1 target/debug/chaos --seed $(SEED)
+	TRADEWIND_BUILT=1 target/debug/chaos --seed $(SEED) --shrink 15
+
+.PHONY: chaos-mutants
+chaos-mutants: setup build ## Break one guard of the product after the other, and see an invariant go red for each
+	tests/chaos/mutants.sh
+
+# One run of the longer tiers takes half an hour; so many of them, each with the next seed. Their figures are kept, so that they
+# need not be run in one go.
+RUNS ?= 4
+CHAOS_LONG := target/release/chaos --seconds 1800 --rate 14 --out target/chaos.jsonl --shrink 60
+
+.PHONY: chaos-nightly
+chaos-nightly: setup ## Two hours of it, with optimised programs (SEED=1 RUNS=4)
+	cargo build --release --workspace --bins
+	TRADEWIND_BUILT=1 $(CHAOS_LONG) --seed $(SEED) --runs $(RUNS)
+
+.PHONY: chaos-release
+chaos-release: ## A day of it, before a release
+	$(MAKE) chaos-nightly RUNS=48
 
 # How often each process dies at each of its points.
 REPEATS ?= 1

@@ -5,6 +5,7 @@
 //! place to look, and a second run of it may pass.
 
 mod directed;
+mod figures;
 mod inject;
 mod invariants;
 mod load;
@@ -25,6 +26,8 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use figures::Figures;
+use report::Report;
 use schedule::Plan;
 
 /// Breaks everything around the product, and asks whether what it promises still holds.
@@ -52,19 +55,27 @@ struct Args {
     /// Nothing breaks at random: each process dies so many times at each of its kill points.
     #[arg(long, value_name = "TIMES", default_value_t = 0)]
     kill_points: usize,
+    /// So many runs, each with the next seed; one table at the end.
+    #[arg(long, default_value_t = 1)]
+    runs: u64,
+    /// Add the figures of each run to this file.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Run nothing: print the table of the runs in this file.
+    #[arg(long, value_name = "FILE")]
+    sum: Option<PathBuf>,
     /// The folder of the programs, where they are not beside this one.
     #[arg(long, value_name = "FOLDER")]
     programs: Option<PathBuf>,
 }
 
 impl Args {
-    fn plan(&self) -> anyhow::Result<Plan> {
+    fn plan(&self, seed: u64) -> anyhow::Result<Plan> {
         let mut plan = match &self.schedule {
             Some(path) => Plan::read(path)?,
             None => {
                 let time = if self.kill_points > 0 { Duration::ZERO } else { Duration::from_secs(self.seconds) };
-                let faults = schedule::schedule(self.seed, time);
-                Plan { seed: self.seed, rate: self.rate, kill_points: self.kill_points, faults }
+                Plan { seed, rate: self.rate, kill_points: self.kill_points, faults: schedule::schedule(seed, time) }
             }
         };
         for (number, it) in plan.faults.iter().enumerate() {
@@ -74,25 +85,48 @@ impl Args {
         plan.faults.retain(|_| number.next().is_none_or(|it| !self.without.contains(&it)));
         Ok(plan)
     }
+
+    async fn run(&self, seed: u64) -> anyhow::Result<Report> {
+        let plan = self.plan(seed)?;
+        if plan.kill_points > 0 {
+            directed::are_armed().await?;
+        }
+        let report = run::run(&plan).await?;
+        println!("{report}");
+        if let Some(file) = &self.out {
+            report.figures.append(file)?;
+        }
+        if let Some(kept) = report.kept.as_ref().filter(|_| self.shrink > 0) {
+            let fewer = shrink::shrink(&plan, &report, Duration::from_secs(60 * self.shrink)).await?;
+            let path = kept.join("shrunk.json");
+            fewer.write(&path)?;
+            println!("{} of {} faults are enough: chaos --schedule {}", fewer.faults.len(), plan.faults.len(), path.display());
+        }
+        Ok(report)
+    }
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
-    let plan = args.plan()?;
+    if let Some(file) = &args.sum {
+        print!("{}", figures::table(&Figures::read_all(file)?));
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(folder) = &args.programs {
+        e2e::take_programs_from(folder.clone());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    if let Some(folder) = args.programs {
-        e2e::take_programs_from(folder);
+    let mut runs = Vec::new();
+    for seed in args.seed..args.seed + args.runs {
+        let report = runtime.block_on(args.run(seed))?;
+        let holds = report.holds();
+        runs.push(report.figures);
+        if !holds {
+            return Ok(ExitCode::FAILURE);
+        }
     }
-    if plan.kill_points > 0 {
-        runtime.block_on(directed::are_armed())?;
+    if runs.len() > 1 {
+        print!("\n{}", figures::table(&runs));
     }
-    let report = runtime.block_on(run::run(&plan))?;
-    println!("{report}");
-    if let Some(kept) = report.kept.as_ref().filter(|_| args.shrink > 0) {
-        let fewer = runtime.block_on(shrink::shrink(&plan, &report, Duration::from_secs(60 * args.shrink)))?;
-        let path = kept.join("shrunk.json");
-        fewer.write(&path)?;
-        println!("{} of {} faults are enough: chaos --schedule {}", fewer.faults.len(), plan.faults.len(), path.display());
-    }
-    Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,31 +1,16 @@
 //! The table at the end.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::directed::{Deaths, Place};
+use crate::figures::Figures;
 use crate::invariants::Invariant;
 use crate::schedule::Plan;
 
-#[derive(Default)]
 pub(crate) struct Report {
-    pub(crate) seed: u64,
-    pub(crate) took: Duration,
-    /// By kind.
-    pub(crate) faults: BTreeMap<String, usize>,
-    pub(crate) sent: usize,
-    pub(crate) acked: usize,
-    pub(crate) orders: u64,
-    /// Deliveries that were sent again, were no orders, were forged.
-    pub(crate) odd: [u64; 3],
-    pub(crate) applied: usize,
-    pub(crate) requests: usize,
+    pub(crate) figures: Figures,
     pub(crate) deaths: Option<Deaths>,
-    /// From the end of a fault to the next effect in the ERP.
-    pub(crate) slowest_heal: Duration,
-    pub(crate) settled_in: Duration,
     pub(crate) invariants: Vec<Invariant>,
     /// Why there was nothing to ask the checkers about.
     pub(crate) broke_off: Option<String>,
@@ -36,11 +21,13 @@ pub(crate) struct Report {
 impl Report {
     /// Of a run that is about to begin.
     pub(crate) fn of(plan: &Plan) -> Self {
-        let mut faults = BTreeMap::new();
-        for it in &plan.faults {
-            *faults.entry(it.fault.kind()).or_default() += 1;
-        }
-        Self { seed: plan.seed, faults, ..Self::default() }
+        Self { figures: Figures::of(plan), deaths: None, invariants: Vec::new(), broke_off: None, kept: None }
+    }
+
+    /// When everything was asked.
+    pub(crate) fn count_what_is_wrong(&mut self) {
+        let asked = self.invariants.iter().map(|it| (it.id.to_owned(), it.finding.as_ref().err().map_or(0, Vec::len)));
+        self.figures.wrong = asked.chain(self.broke_off.iter().map(|_| ("run".to_owned(), 1))).collect();
     }
 
     pub(crate) fn holds(&self) -> bool {
@@ -76,22 +63,25 @@ impl fmt::Display for Report {
                 writeln!(f, "| {} | {} | {} | {times} |", program.name(), point.name(), point.says())?;
             }
         }
-        let [again, poison, forged] = self.odd;
-        let faults: usize = self.faults.values().sum();
-        let kinds: Vec<String> = self.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        let it = &self.figures;
+        let [again, poison, forged] = it.odd;
+        let faults: usize = it.faults.values().sum();
+        let kinds: Vec<String> = it.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
         writeln!(f, "\nfaults: {faults} ({})", kinds.join(", "))?;
         writeln!(
             f,
-            "deliveries: {} sent, {} acked; {again} sent again, {poison} no orders, {forged} forged; {} orders; ERP: {} writes asked, {} applied",
-            self.sent, self.acked, self.orders, self.requests, self.applied
+            "deliveries: {} sent, {} acked; {again} sent again, {poison} no orders, {forged} forged; {} orders",
+            it.sent, it.acked, it.orders
         )?;
+        let ratio = it.requests_per_effect();
+        writeln!(f, "I24, a number: {} writes asked of the ERP, {} applied, {ratio:.2} asked per effect", it.requests, it.applied)?;
         writeln!(
             f,
             "slowest first effect after a fault {:.1} s; all settled {:.1} s after the last one; seed {}, {:.0} s in all",
-            self.slowest_heal.as_secs_f64(),
-            self.settled_in.as_secs_f64(),
-            self.seed,
-            self.took.as_secs_f64()
+            it.slowest_heal.as_secs_f64(),
+            it.settled_in.as_secs_f64(),
+            it.seed,
+            it.took.as_secs_f64()
         )?;
         let red = self.red();
         if !red.is_empty() {

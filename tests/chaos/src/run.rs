@@ -37,7 +37,8 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Report> {
         Ok(ending) => tell(&mut report, &world.it, ending, &logs).await,
         Err(error) => report.broke_off = Some(format!("{error:#}")),
     }
-    report.took = begun.elapsed();
+    report.figures.took = begun.elapsed();
+    report.count_what_is_wrong();
     if !report.holds() {
         plan.write(&folder.path().join("schedule.json"))?;
         report.kept = Some(keep(folder, &logs, &world.database).await?);
@@ -88,14 +89,14 @@ async fn tell(report: &mut Report, it: &Installation, ending: Ending, logs: &[(S
         Evidence { it, done: &broken.done, seen: &broken.seen, before_repair, account, deliveries, erp, logs, resources, health, unseen };
     report.invariants = invariants::check(&evidence).await;
     report.invariants.extend(broken.deaths.as_ref().map(Deaths::all_happened));
-    report.sent = evidence.deliveries.len();
-    report.acked = evidence.deliveries.values().filter(|it| it.is_acked()).count();
-    report.orders = broken.done.orders;
-    report.odd = [broken.done.repeats, broken.done.poison, broken.done.forgeries.len() as u64];
-    report.applied = evidence.erp.entries().iter().filter(|it| it.kind == Kind::Applied).count();
-    report.requests = evidence.erp.entries().iter().filter(|it| it.kind == Kind::Received).count();
-    report.slowest_heal = broken.slowest_heal;
-    report.settled_in = settled_in;
+    report.figures.sent = evidence.deliveries.len();
+    report.figures.acked = evidence.deliveries.values().filter(|it| it.is_acked()).count();
+    report.figures.orders = broken.done.orders;
+    report.figures.odd = [broken.done.repeats, broken.done.poison, broken.done.forgeries.len() as u64];
+    report.figures.applied = evidence.erp.entries().iter().filter(|it| it.kind == Kind::Applied).count();
+    report.figures.requests = evidence.erp.entries().iter().filter(|it| it.kind == Kind::Received).count();
+    report.figures.slowest_heal = broken.slowest_heal;
+    report.figures.settled_in = settled_in;
     report.deaths = broken.deaths;
 }
 
@@ -246,7 +247,7 @@ async fn keep(folder: TempDir, logs: &[(String, String)], database: &str) -> any
 }
 
 /// A list has at most a hundred letters, and what is held behind one may fail by itself.
-const ROUNDS_MAX: usize = 8;
+const ROUNDS_MAX: usize = 100;
 const HEAL_MAX: Duration = Duration::from_secs(10);
 const SETTLE_MAX: Duration = Duration::from_secs(240);
 const STOCK_MAX: Duration = Duration::from_secs(60);

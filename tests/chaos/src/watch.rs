@@ -1,7 +1,7 @@
 //! What is looked at all the time, whatever is broken: committed offsets and the services' own word on their health.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use e2e::Installation;
 use tokio::time::sleep;
@@ -21,7 +21,9 @@ pub(crate) struct Seen {
 /// Until it is told to stop. What cannot be asked right now is asked later.
 pub(crate) async fn watch(it: &Installation, stop: CancellationToken) -> Seen {
     let (mut seen, mut furthest) = (Seen::default(), BTreeMap::new());
-    while stop.run_until_cancelled(sleep(PAUSE)).await.is_some() {
+    let mut pause = PAUSE;
+    while stop.run_until_cancelled(sleep(pause)).await.is_some() {
+        let begun = Instant::now();
         let Some(Ok(scope)) = stop.run_until_cancelled(it.scope()).await else { continue };
         seen.looks += 1;
         for place in &scope.progress {
@@ -36,6 +38,8 @@ pub(crate) async fn watch(it: &Installation, stop: CancellationToken) -> Seen {
             let failing = account.checks.iter().filter(|it| !it.holds);
             seen.unbalanced.extend(failing.map(|it| format!("{}: {}", it.name, it.detail)));
         }
+        // What is asked grows with the run; the asking must not become its load.
+        pause = PAUSE.max(begun.elapsed() * 4);
     }
     seen
 }
