@@ -47,7 +47,6 @@ impl Publisher {
                 Err(error) => failure = Some(worse(failure, error)),
             }
         }
-        reach(Point::PublishConfirmed);
         failure.map_or(Ok(positions), Err)
     }
 
@@ -77,7 +76,9 @@ impl Actor<Vec<OutRecord>, Vec<Position>> for Publisher {
     }
 
     async fn act(&self, _record: &Record, act: Vec<OutRecord>) -> Result<Vec<Position>, ActError<Vec<Position>>> {
-        self.publish(&act).await.map_err(|error| Fault::from(error).into())
+        let positions = self.publish(&act).await.map_err(Fault::from)?;
+        reach(Point::PublishConfirmed);
+        Ok(positions)
     }
 
     async fn probe(&self, _lane: usize) -> Result<(), Fault> {
