@@ -46,12 +46,15 @@ impl Deaths {
     }
 }
 
-/// Everywhere, so many times.
-pub(crate) async fn die_everywhere(it: &Installation, parts: &mut Breakable, repeats: usize) -> anyhow::Result<Deaths> {
+/// Everywhere, or at points that are called so, so many times.
+pub(crate) async fn die_everywhere(it: &Installation, parts: &mut Breakable, repeats: usize, called: &str) -> anyhow::Result<Deaths> {
+    let mut places = places();
+    places.retain(|it| it.point.name().starts_with(called));
+    anyhow::ensure!(!places.is_empty(), "no kill point is called `{called}`: see crates/kill-point");
     let (mut deaths, mut calm) = (Deaths::default(), Calm::default());
     for repeat in 1..=repeats {
-        for place in places() {
-            die(it, parts, place, repeat, &mut calm, &mut deaths).await?;
+        for place in &places {
+            die(it, parts, *place, repeat, &mut calm, &mut deaths).await?;
         }
     }
     Ok(deaths)

@@ -55,6 +55,9 @@ struct Args {
     /// Nothing breaks at random: each process dies so many times at each of its kill points.
     #[arg(long, value_name = "TIMES", default_value_t = 0)]
     kill_points: usize,
+    /// At those kill points only whose names begin so, such as `letter.`: to find out more about one of them.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    kill_at: String,
     /// So many runs, each with the next seed; one table at the end.
     #[arg(long, default_value_t = 1)]
     runs: u64,
@@ -75,7 +78,8 @@ impl Args {
             Some(path) => Plan::read(path)?,
             None => {
                 let time = if self.kill_points > 0 { Duration::ZERO } else { Duration::from_secs(self.seconds) };
-                Plan { seed, rate: self.rate, kill_points: self.kill_points, faults: schedule::schedule(seed, time) }
+                let (kill_points, kill_at) = (self.kill_points, self.kill_at.clone());
+                Plan { seed, rate: self.rate, kill_points, kill_at, faults: schedule::schedule(seed, time) }
             }
         };
         for (number, it) in plan.faults.iter().enumerate() {

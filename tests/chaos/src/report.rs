@@ -58,7 +58,7 @@ impl fmt::Display for Report {
             }
         }
         if let Some(deaths) = &self.deaths {
-            writeln!(f, "\n| died | at | when | times |\n|---|---|---|---|")?;
+            writeln!(f, "| died | at | when | times |\n|---|---|---|---|")?;
             for (Place { point, program }, times) in &deaths.at {
                 writeln!(f, "| {} | {} | {} | {times} |", program.name(), point.name(), point.says())?;
             }
@@ -67,7 +67,12 @@ impl fmt::Display for Report {
         let [again, poison, forged] = it.odd;
         let faults: usize = it.faults.values().sum();
         let kinds: Vec<String> = it.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-        writeln!(f, "\nfaults: {faults} ({})", kinds.join(", "))?;
+        if faults > 0 {
+            writeln!(f, "\nfaults: {faults} ({})", kinds.join(", "))?;
+        }
+        if let Some(deaths) = &self.deaths {
+            writeln!(f, "\ndeaths: {}", deaths.at.values().sum::<usize>())?;
+        }
         writeln!(
             f,
             "deliveries: {} sent, {} acked; {again} sent again, {poison} no orders, {forged} forged; {} orders",

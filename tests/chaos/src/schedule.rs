@@ -26,6 +26,9 @@ pub(crate) struct Plan {
     /// How often each process dies at each of its kill points, when all faults are over.
     #[serde(default)]
     pub(crate) kill_points: usize,
+    /// At those only whose names begin so.
+    #[serde(default)]
+    pub(crate) kill_at: String,
     pub(crate) faults: Vec<Planned>,
 }
 
@@ -41,7 +44,7 @@ impl Plan {
 
     /// The same with other faults.
     pub(crate) fn with(&self, faults: &[Planned]) -> Self {
-        Self { faults: faults.to_vec(), ..*self }
+        Self { faults: faults.to_vec(), ..self.clone() }
     }
 }
 
@@ -262,7 +265,7 @@ mod tests {
     fn a_schedule_comes_back_from_its_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("schedule.json");
-        let plan = Plan { seed: 7, rate: 6.0, kill_points: 0, faults: schedule(7, MINUTES) };
+        let plan = Plan { seed: 7, rate: 6.0, kill_points: 0, kill_at: String::new(), faults: schedule(7, MINUTES) };
         plan.write(&path).unwrap();
         assert_eq!(Plan::read(&path).unwrap(), plan);
         std::fs::write(&path, "{}").unwrap();
