@@ -23,6 +23,29 @@ finish() {
 }
 trap finish EXIT
 
+# Confluent's Parallel Consumer, which runs beside us in row 9. Without it that row has our figures only.
+PEER_VERSION=0.5.3.3
+peer() {
+  local folder=$LOCAL/parallel-consumer-$PEER_VERSION
+  if ! command -v javac >/dev/null || ! command -v mvn >/dev/null; then
+    say "row 9 runs without its peer: it takes a JDK (javac) and Maven (mvn)"
+    return
+  fi
+  if [ ! -f "$folder/libs/.complete" ]; then
+    say "Parallel Consumer $PEER_VERSION: getting it"
+    if ! mvn -q -B -f tests/bench/peer/pom.xml "-Dpeer.version=$PEER_VERSION" \
+      dependency:copy-dependencies -DincludeScope=runtime "-DoutputDirectory=$folder/libs" >&2; then
+      say "row 9 runs without its peer: Maven could not get it"
+      return
+    fi
+    touch "$folder/libs/.complete"
+  fi
+  mkdir -p "$DIR/peer"
+  ln -s "$folder/libs" "$DIR/peer/libs"
+  javac -cp "$folder/libs/*" -d "$DIR/peer/classes" tests/bench/peer/Peer.java
+  PEER=(--peer "$DIR/peer")
+}
+
 FLAGS=()
 if [ "$PROFILE" = release ]; then FLAGS+=(--release); fi
 for package in "${PACKAGES[@]}"; do FLAGS+=(-p "$package"); done
@@ -44,8 +67,10 @@ BROKERS=$(OWNER=$$ HEAP=1g JVM_FLAGS=-XX:+UseG1GC "${OTHERS[@]}" deploy/local/ka
 DATABASE=$(OWNER=$$ PG_FSYNC=on "${OTHERS[@]}" deploy/local/postgres.sh start "$DIR/postgres")
 mkdir "$DIR/run"
 ROWS=()
+PEER=()
+case ,${1:-9}, in *,9,*) peer ;; esac
 SERVERS=$(cat "$DIR/kafka/pid"),$(cat "$DIR/postgres/pid")
 if [ -n "${1:-}" ]; then ROWS+=(--rows "$1"); fi
 "${OTHERS[@]}" "target/$PROFILE/bench" run --brokers "$BROKERS" --kafka-version "$KAFKA" --database "$DATABASE" --programs "target/$PROFILE" \
-  --dir "$DIR/run" --out "$OUT" --size "${SIZE:-full}" --servers "$SERVERS" "${PARTY[@]}" "${ROWS[@]}"
+  --dir "$DIR/run" --out "$OUT" --size "${SIZE:-full}" --servers "$SERVERS" "${PARTY[@]}" "${PEER[@]}" "${ROWS[@]}"
 say "kept in $OUT"

@@ -48,6 +48,9 @@ pub(crate) struct Run {
     /// The core that parties are pinned to; none: nothing is pinned
     #[arg(long)]
     pub(crate) party_core: Option<usize>,
+    /// Where the other consumer of row 9 is: its jars in `libs`, our program for it in `classes`
+    #[arg(long)]
+    pub(crate) peer: Option<PathBuf>,
     /// The processes of Kafka and PostgreSQL: a whole installation is measured with nothing pinned
     #[arg(long, value_delimiter = ',')]
     pub(crate) servers: Vec<u32>,

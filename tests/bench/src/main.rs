@@ -6,6 +6,8 @@
 //! complains has no figure.
 
 mod args;
+mod commands;
+mod erp;
 mod installation;
 mod kafka;
 mod load;

@@ -3,6 +3,7 @@
 pub(crate) mod adapter;
 pub(crate) mod floor;
 pub(crate) mod groups;
+mod http_erp;
 pub(crate) mod loops;
 pub(crate) mod meter;
 pub(crate) mod servers;
@@ -50,6 +51,7 @@ pub(crate) async fn run(name: &str, orders: &str) -> anyhow::Result<()> {
         "floor" => floor::batches(stage, parsed(orders)?).await,
         "raw-copy" => floor::raw_copy(stage, parsed(orders)?).await,
         "adapter" => adapter::adapter(stage, parsed(orders)?).await,
+        "lasting-adapter" => adapter::lasting(stage, parsed(orders)?).await,
         other => bail!("there is no party `{other}`"),
     }
 }

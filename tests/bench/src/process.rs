@@ -109,18 +109,29 @@ impl Party {
         core: Option<usize>,
     ) -> anyhow::Result<(Self, R)> {
         let program = std::env::current_exe().context("a running program has a path")?;
+        let mut command = Command::new(program);
+        command.arg("party").arg(name).arg(serde_json::to_string(orders)?);
+        Self::launch(name, command, log, core).await
+    }
+
+    /// Any program that listens and answers as a party does.
+    pub(crate) async fn launch<R: DeserializeOwned>(
+        name: &str,
+        command: Command,
+        log: &Path,
+        core: Option<usize>,
+    ) -> anyhow::Result<(Self, R)> {
         let errors = File::options().create(true).append(true).open(log).with_context(|| format!("{} can't be written", log.display()))?;
+        let command = command.into_std();
         let mut child = Place::Core(core)
-            .command(&program)
-            .arg("party")
-            .arg(name)
-            .arg(serde_json::to_string(orders)?)
+            .command(Path::new(command.get_program()))
+            .args(command.get_args())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(errors)
             .kill_on_drop(true)
             .spawn()
-            .context("a party can't be started")?;
+            .with_context(|| format!("party {name} can't be started"))?;
         let pid = child.id().context("it has ended already")?;
         let orders = child.stdin.take().context("it was asked for")?;
         let answers = BufReader::new(child.stdout.take().context("it was asked for")?).lines();

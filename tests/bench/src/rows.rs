@@ -1,11 +1,13 @@
 //! The rows of the table, each in its file, and the order in which they run.
 
 mod adapter;
+mod backlog;
 mod cold_start;
 mod door;
 mod end_to_end;
 mod groups;
 mod pass_through;
+mod recovery;
 
 use std::path::PathBuf;
 
@@ -24,6 +26,8 @@ pub(crate) struct Bench {
     pub(crate) dir: PathBuf,
     pub(crate) size: Size,
     pub(crate) core: Option<usize>,
+    /// Where the other consumer of row 9 is.
+    pub(crate) peer: Option<PathBuf>,
     servers: Vec<u32>,
 }
 
@@ -55,10 +59,11 @@ pub(crate) async fn run(args: Run) -> anyhow::Result<()> {
         dir: args.dir,
         size: args.size,
         core: args.party_core,
+        peer: args.peer,
         servers: args.servers,
     };
     let mut lines = Vec::new();
-    for row in ["17", "1", "6a", "6", "8", "10"] {
+    for row in ["17", "1", "6a", "6", "7", "8", "9", "10"] {
         if !args.rows.is_empty() && !args.rows.iter().any(|it| it == row) {
             continue;
         }
@@ -68,7 +73,9 @@ pub(crate) async fn run(args: Run) -> anyhow::Result<()> {
             "1" => door::row(&mut bench).await,
             "6a" => pass_through::row(&mut bench).await,
             "6" => groups::row(&mut bench).await,
+            "7" => backlog::row(&mut bench).await,
             "8" => adapter::row(&mut bench).await,
+            "9" => recovery::row(&mut bench).await,
             _ => end_to_end::row(&mut bench).await,
         };
         match measured {

@@ -1,12 +1,14 @@
-//! erp-adapter's group against an ERP in the same process that only takes its time: what is left is ours.
+//! erp-adapter's group: against an ERP in the same process that only takes its time, so that what is left is ours, and against
+//! one elsewhere that may go away.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use bus::{Producer, Publisher, Role};
+use bus::{BusSettings, Producer, Publisher, Role};
 use connector::erp::{Erp, Findings, Guarantee, Probe, Step, StepCall, StepError};
 use contracts::topics::{self, groups};
 use domain::{ErpCommand, TargetId};
@@ -14,10 +16,12 @@ use erp_adapter::actor::EffectActor;
 use erp_adapter::ledger::{EffectLedger, LedgerSettings, Signals};
 use erp_adapter::outcome::Outcomes;
 use fault::Fault;
+use pipeline::EngineSettings;
 use serde::{Deserialize, Serialize};
 use store::{Store, StoreSettings};
 
-use super::groups::{GroupOrders, settle};
+use super::groups::{GroupOrders, Running, settle};
+use super::http_erp::HttpErp;
 use super::{Ready, Stage, Work};
 use crate::kafka;
 
@@ -46,25 +50,81 @@ pub(crate) struct Account {
 
 pub(crate) async fn adapter(mut stage: Stage, orders: AdapterOrders) -> anyhow::Result<()> {
     let _telemetry = super::telemetry()?;
-    let target: TargetId = orders.target.parse()?;
-    let bus = kafka::settings(&orders.group.brokers, &orders.group.prefix);
-    let group = groups::erp(&target);
-    let store = Store::open(&StoreSettings::new(&orders.group.database)).await?;
     let erp = Arc::new(SlowErp { latency: Duration::from_millis(orders.latency_ms), state: Mutex::default() });
-    let outcomes = Outcomes { topic: bus.topic(topics::OUTCOMES), target: target.clone(), group: group.clone() };
-    let producer = Producer::new(&bus, "bench", Role::Relay)?;
-    producer.warm_up(&outcomes.topic, kafka::WAIT).await?;
-    let settings = LedgerSettings { lease: Duration::from_secs(60), look_gap: Duration::from_secs(2) };
-    let ledger = EffectLedger::new(store, Arc::clone(&erp) as _, outcomes, settings, Arc::default(), Arc::<Signals>::default());
-    let (claims, call_max) = (ledger.claims(), ledger.call_max());
-    let actor = EffectActor::new(Arc::clone(&erp) as _, target, orders.slots, call_max, claims, Publisher::new(producer));
+    let parts = Parts::make(&orders.group, &orders.target, orders.slots, Arc::clone(&erp) as _).await?;
     stage.say(&Ready {})?;
     if !stage.go().await {
         return Ok(());
     }
-    let work = settle(&bus, &group, &orders.group.input, orders.group.records, ledger, actor).await?;
+    let Parts { bus, engine, ledger, actor } = parts;
+    let work = settle(&bus, engine, &orders.group.input, orders.group.records, ledger, actor).await?;
     let account = erp.account(work)?;
     stage.say(&account)
+}
+
+/// For an adapter that works until it is told to stop.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LastingOrders {
+    pub(crate) group: GroupOrders,
+    pub(crate) target: String,
+    /// Most calls at once.
+    pub(crate) slots: usize,
+    pub(crate) erp: SocketAddr,
+}
+
+/// What a party with an ERP elsewhere can tell and the ERP can't.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Farewell {
+    /// Requests that found the port closed.
+    pub(crate) refused: u64,
+}
+
+/// Says when it has begun; at the next line it stops.
+pub(crate) async fn lasting(mut stage: Stage, orders: LastingOrders) -> anyhow::Result<()> {
+    let _telemetry = super::telemetry()?;
+    let erp = Arc::new(HttpErp::new(orders.erp)?);
+    let parts = Parts::make(&orders.group, &orders.target, orders.slots, Arc::clone(&erp) as _).await?;
+    stage.say(&Ready {})?;
+    if !stage.go().await {
+        return Ok(());
+    }
+    let Parts { bus, engine, ledger, actor } = parts;
+    let mut running = Running::start(&bus, engine, &orders.group.input, ledger, actor)?;
+    stage.say(&Ready {})?;
+    tokio::select! {
+        _ = stage.go() => {}
+        ended = running.ended() => return Err(ended),
+    }
+    stage.say(&Farewell { refused: erp.refused() })?;
+    running.stop().await
+}
+
+/// The adapter of one target, as the service puts it together.
+struct Parts {
+    bus: BusSettings,
+    engine: EngineSettings,
+    ledger: EffectLedger,
+    actor: EffectActor<Publisher>,
+}
+
+impl Parts {
+    async fn make(orders: &GroupOrders, target: &str, slots: usize, erp: Arc<dyn Erp>) -> anyhow::Result<Self> {
+        let target: TargetId = target.parse()?;
+        let bus = kafka::settings(&orders.brokers, &orders.prefix);
+        let group = groups::erp(&target);
+        let store = Store::open(&StoreSettings::new(&orders.database)).await?;
+        let outcomes = Outcomes { topic: bus.topic(topics::OUTCOMES), target: target.clone(), group: group.clone() };
+        let producer = Producer::new(&bus, "bench", Role::Relay)?;
+        producer.warm_up(&outcomes.topic, kafka::WAIT).await?;
+        let settings = LedgerSettings { lease: Duration::from_secs(60), look_gap: Duration::from_secs(2) };
+        let ledger = EffectLedger::new(store, Arc::clone(&erp), outcomes, settings, Arc::default(), Arc::<Signals>::default());
+        let (claims, call_max) = (ledger.claims(), ledger.call_max());
+        let actor = EffectActor::new(erp, target, slots, call_max, claims, Publisher::new(producer));
+        let mut engine = EngineSettings::new(group);
+        // As the service bounds it: what is taken in is claimed.
+        engine.bounds.partition_records_max = (slots * 40).clamp(200, engine.bounds.partition_records_max);
+        Ok(Self { bus, engine, ledger, actor })
+    }
 }
 
 /// Takes its time and does nothing.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use bus::{BusSettings, Consumer, Producer, Publisher, Role};
+use bus::{BusSettings, Consumer, ConsumerHandle, Producer, Publisher, Role};
 use contracts::topics::{self, Parking, groups};
 use domain::TargetId;
 use mapping::Rules;
@@ -17,6 +17,7 @@ use store::decisions::DecisionLedger;
 use store::{Owner, Store, StoreSettings};
 use storefront_ingest::metrics::Metrics;
 use storefront_ingest::shell::mapper::Mapper;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::meter::{Meter, Metered};
@@ -98,32 +99,75 @@ where
 {
     stage.say(&Ready {})?;
     if stage.go().await {
-        stage.say(&settle(bus, group, &orders.input, orders.records, ledger, actor).await?)?;
+        stage.say(&settle(bus, EngineSettings::new(group), &orders.input, orders.records, ledger, actor).await?)?;
     }
     Ok(())
 }
 
 /// Runs an engine until it has settled so many records.
-pub(crate) async fn settle<L, A>(bus: &BusSettings, group: &str, input: &str, records: u64, ledger: L, actor: A) -> anyhow::Result<Work>
+pub(crate) async fn settle<L, A>(
+    bus: &BusSettings,
+    settings: EngineSettings,
+    input: &str,
+    records: u64,
+    ledger: L,
+    actor: A,
+) -> anyhow::Result<Work>
 where
     L: Ledger,
     A: Actor<L::Act, L::Report>,
 {
     let meter = Meter::new(records);
     let ledger = Metered { inner: ledger, meter: Arc::clone(&meter) };
-    let (source, handle) = Consumer::start(bus, "bench", group, &[input])?;
-    let engine = Engine::new(EngineSettings::new(group), Arc::new(ledger), Arc::new(actor), handle.clone());
-    let stop = CancellationToken::new();
-    let mut running = tokio::spawn(engine.run(source, stop.clone()));
+    let mut running = Running::start(bus, settings, input, ledger, actor)?;
     tokio::select! {
         () = meter.over() => {}
-        ended = &mut running => anyhow::bail!("the engine ended by itself: {ended:?}"),
+        ended = running.ended() => return Err(ended),
     }
     let work = meter.work().context("what is over has begun")?;
-    stop.cancel();
-    running.await.context("the engine panicked")?.context("the engine failed")?;
-    handle.close(CLOSE).await;
+    running.stop().await?;
     Ok(work)
+}
+
+/// A consumer and its engine.
+pub(crate) struct Running {
+    engine: JoinHandle<anyhow::Result<()>>,
+    handle: Arc<ConsumerHandle>,
+    stop: CancellationToken,
+}
+
+impl Running {
+    pub(crate) fn start<L, A>(bus: &BusSettings, settings: EngineSettings, input: &str, ledger: L, actor: A) -> anyhow::Result<Self>
+    where
+        L: Ledger,
+        A: Actor<L::Act, L::Report>,
+    {
+        let (source, handle) = Consumer::start(bus, "bench", settings.group.as_str(), &[input])?;
+        let engine = Engine::new(settings, Arc::new(ledger), Arc::new(actor), handle.clone());
+        let stop = CancellationToken::new();
+        let until = stop.clone();
+        let engine = tokio::spawn(async move {
+            engine.run(source, until).await.context("the engine failed")?;
+            Ok(())
+        });
+        Ok(Self { engine, handle, stop })
+    }
+
+    /// Why it ended, though nobody stopped it.
+    pub(crate) async fn ended(&mut self) -> anyhow::Error {
+        match (&mut self.engine).await {
+            Ok(Ok(())) => anyhow::anyhow!("the engine ended by itself"),
+            Ok(Err(error)) => error,
+            Err(panic) => anyhow::Error::new(panic).context("the engine panicked"),
+        }
+    }
+
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        self.engine.await.context("the engine panicked")??;
+        self.handle.close(CLOSE).await;
+        Ok(())
+    }
 }
 
 const CLOSE: Duration = Duration::from_secs(4);

@@ -6,23 +6,18 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use contracts::headers::{self, Headers};
 use contracts::topics;
-use contracts::wire::Wire as _;
-use domain::{AggregateKey, ErpCommand, Operation, OperationKey, Order, TargetId};
-use pipeline::OutRecord;
-use uuid::Uuid;
+use domain::TargetId;
 
 use super::Bench;
+use crate::commands::{Commands, PER_ORDER};
+use crate::kafka;
 use crate::parties::Ready;
 use crate::parties::adapter::{Account, AdapterOrders};
 use crate::parties::groups::GroupOrders;
 use crate::process::Party;
 use crate::stats::{Spread, short};
 use crate::table::{Line, Target};
-use crate::{kafka, orders};
-
-const PER_ORDER: usize = 3;
 
 pub(super) async fn row(bench: &mut Bench) -> anyhow::Result<Vec<Line>> {
     let mut lines = Vec::new();
@@ -54,7 +49,9 @@ async fn measure(bench: &mut Bench, target: &str, slots: usize, latency_ms: u64,
     let input = topics::commands(&id);
     kafka::make(&bus, &[&input, topics::OUTCOMES]).await?;
     let input = bus.topic(&input);
-    kafka::fill(&bus, &backlog(&input, &id, commands)?).await?;
+    // All first commands of all orders, then all second ones.
+    let all = Commands::new(&input, &id, commands.div_ceil(PER_ORDER))?;
+    kafka::fill(&bus, &all.some(0..commands)?).await?;
     let database = bench.databases.fresh().await?;
     let output = bus.topic(topics::OUTCOMES);
     let group = GroupOrders { brokers: bench.brokers.clone(), database, prefix, input, output, records: commands as u64 };
@@ -87,70 +84,6 @@ fn shown(job: String, slots: usize, rounds: &[Account]) -> Vec<Line> {
             Target::AtMost(40.0, " MB"),
         ),
     ]
-}
-
-/// All first commands of all orders, then all second ones: an order's commands are far enough apart to run in parallel with
-/// others, and near enough to overtake each other if anything let them.
-fn backlog(topic: &str, target: &TargetId, commands: usize) -> anyhow::Result<Vec<OutRecord>> {
-    let orders = commands.div_ceil(PER_ORDER);
-    let template = template()?;
-    let mut records = Vec::with_capacity(commands);
-    for index in 0..commands {
-        let (order, sequence) = (index % orders, (index / orders) as u64 + 1);
-        let order = Order { id: format!("o{order}"), ..template.clone() };
-        records.push(record(topic, target, &order, sequence, index)?);
-    }
-    Ok(records)
-}
-
-fn record(topic: &str, target: &TargetId, order: &Order, sequence: u64, index: usize) -> anyhow::Result<OutRecord> {
-    let aggregate = AggregateKey::order(&orders::shop(), &order.id);
-    let boxed = Box::new(order.clone());
-    let operation =
-        if sequence == 1 { Operation::PlaceOrder { order: boxed, confirm: false } } else { Operation::ReviseOrder { order: boxed } };
-    let command = ErpCommand {
-        target: target.clone(),
-        connection: orders::shop(),
-        aggregate: aggregate.clone(),
-        operation_key: OperationKey::from_wire(format!("{aggregate}/{}/{sequence}", operation.name()))?,
-        sequence,
-        operation,
-    };
-    let mut all = Headers::default();
-    all.push(headers::CE_ID, Uuid::from_u128(index as u128 + 1).to_string());
-    all.push(headers::CE_TYPE, ErpCommand::NAME);
-    all.push(headers::CE_SUBJECT, aggregate.to_string());
-    all.push(headers::ENTITY_SEQ, sequence.to_string());
-    Ok(OutRecord {
-        topic: topic.into(),
-        key: aggregate.to_string().into(),
-        value: command.encode(),
-        headers: all,
-        timestamp_ms: chrono::Utc::now().timestamp_millis(),
-    })
-}
-
-/// An order of the sandbox shop, as it is mapped.
-fn template() -> anyhow::Result<Order> {
-    let dir = tempfile::tempdir()?;
-    let delivery = orders::created(1).remove(0);
-    let delivery = connector::storefront::Delivery {
-        connection: orders::shop(),
-        topic: delivery.topic.to_owned(),
-        identity: String::new(),
-        triggered_at: None,
-        received_at: chrono::Utc::now(),
-        read_at: None,
-        body: delivery.body,
-    };
-    let mapped = orders::connection(dir.path())?.mapper.map(&delivery).map_err(|fault| anyhow::anyhow!("{fault}"))?;
-    match mapped {
-        connector::storefront::Mapped::Entities(entities) => match entities.into_iter().next().map(|it| it.body) {
-            Some(connector::storefront::Entity::Order(order)) => Ok(*order),
-            _ => anyhow::bail!("the delivery brings no order"),
-        },
-        _ => anyhow::bail!("the delivery is not mapped"),
-    }
 }
 
 async fn oracle(bench: &Bench, target: &str, account: &Account, commands: usize) -> anyhow::Result<()> {
