@@ -7,6 +7,7 @@ use rdkafka::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::Error;
 use crate::fullness::Fullness;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -69,6 +70,15 @@ impl BusSettings {
     /// What is written to the embedded broker and not yet read; `None` on every other broker.
     pub fn fullness(&self) -> Option<Arc<Fullness>> {
         self.fullness.clone()
+    }
+
+    /// What is set below wins over the properties. This one has no value that would be right.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.properties.contains_key(TRANSACTIONS) {
+            let why = "nothing here writes in Kafka's transactions; what must happen once is known by its id";
+            return Err(Error::Forbidden { name: TRANSACTIONS, why });
+        }
+        Ok(())
     }
 
     fn base(&self, client_id: &str) -> ClientConfig {
@@ -139,6 +149,8 @@ fn without_secrets<S: Serializer>(properties: &BTreeMap<String, SecretString>, t
     to.collect_map(properties.iter().map(|(name, value)| (name, if is_secret(name) { "***" } else { value.expose_secret() })))
 }
 
+const TRANSACTIONS: &str = "transactional.id";
+
 /// The largest `message_bytes_max` of the topic table.
 const RECORD_BYTES_MAX: u32 = 5 << 20;
 
@@ -158,6 +170,17 @@ mod tests {
         assert_eq!(producer.get("partitioner"), Some("murmur2_random"));
         assert_eq!(producer.get("ssl.ca.location"), Some("x"));
         assert_eq!(settings.consumer("test", "group").get("auto.offset.reset"), Some("error"));
+    }
+
+    /// Without a broker that fences old producers (KIP-890) an aborted transaction can hide what was acked.
+    #[test]
+    fn transactions_are_off_and_can_not_be_turned_on() {
+        let mut settings = BusSettings::local("127.0.0.1:9092");
+        assert_eq!(settings.producer("test").get("transactional.id"), None);
+        assert!(settings.check().is_ok());
+        settings.properties.insert("transactional.id".to_owned(), "x".into());
+        let refused = crate::Producer::new(&settings, "test", crate::Role::Relay).err().unwrap();
+        assert!(refused.to_string().contains("`transactional.id`"), "{refused}");
     }
 
     #[test]

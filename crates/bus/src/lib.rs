@@ -29,6 +29,8 @@ use rdkafka::error::KafkaError;
 pub enum Error {
     #[error("the Kafka client could not be made from these settings")]
     Client(#[source] KafkaError),
+    #[error("bus.properties may not set `{name}`: {why}")]
+    Forbidden { name: &'static str, why: &'static str },
     #[error("Kafka at {brokers} did not answer: is it running, and is the address right?")]
     Unreachable {
         brokers: String,
@@ -48,7 +50,7 @@ pub enum Error {
 impl Classify for Error {
     fn class(&self) -> Class {
         match self {
-            Self::Client(_) | Self::Durability { .. } => Class::Auth,
+            Self::Client(_) | Self::Forbidden { .. } | Self::Durability { .. } => Class::Auth,
             Self::Unreachable { .. } => Class::Outage,
             Self::Refused { .. } => Class::Transient,
         }
@@ -56,7 +58,7 @@ impl Classify for Error {
 
     fn code(&self) -> &'static str {
         match self {
-            Self::Client(_) => "kafka_settings",
+            Self::Client(_) | Self::Forbidden { .. } => "kafka_settings",
             Self::Unreachable { .. } => "kafka_unreachable",
             Self::Refused { .. } => "kafka_refused",
             Self::Durability { .. } => "kafka_durability",

@@ -86,6 +86,7 @@ pub struct Producer {
 
 impl Producer {
     pub fn new(settings: &BusSettings, client_id: &str, role: Role) -> Result<Self, Error> {
+        settings.check()?;
         let mut config = settings.producer(client_id);
         let (linger_ms, queue_kbytes, patience) = match role {
             Role::Door { budget } => ("0", "16384", budget),

@@ -4,6 +4,7 @@ mod it {
     mod closing;
     mod embedded;
     mod failing;
+    mod frozen;
     mod group;
     mod offsets;
     mod records;

@@ -6,6 +6,7 @@ mod it {
     mod group;
     mod identities;
     mod letters;
+    mod outbox;
     mod retention;
     mod roles;
     mod transaction;

@@ -29,6 +29,11 @@ pub fn prefix() -> String {
     format!("t{}.", &uuid::Uuid::new_v4().simple().to_string()[..10])
 }
 
+/// How often a test repeats what goes wrong once in a thousand times: `usual` in every run, `nightly` where `TRADEWIND_TESTS=nightly`.
+pub fn rounds(usual: usize, nightly: usize) -> usize {
+    if std::env::var("TRADEWIND_TESTS").is_ok_and(|it| it == "nightly") { nightly } else { usual }
+}
+
 /// A port on which nobody listens, and that nobody else in this process is given. The kernel takes the ports of outgoing connections
 /// from another range, so it is still free when it is used.
 pub fn free_port() -> u16 {

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::support::{SOON, Stage};
@@ -53,4 +54,28 @@ async fn commands_after_the_close_are_ignored() {
     assert!(reader.handle.close(SOON).await);
     reader.settle(&record);
     assert_eq!(stage.committed(0).await, None);
+}
+
+/// Each reads a little and is stopped with records in its hands, while more are written all the time.
+#[tokio::test]
+async fn consumers_that_are_stopped_under_load_end_within_their_grace() {
+    let Some(stage) = Stage::with_partitions(3).await else { return };
+    let (producer, writing) = (stage.producer().await, stage.clone());
+    let load = tokio::spawn(async move {
+        for number in 0_u64.. {
+            producer.produce(&writing.record(&format!("key-{}", number % 50), &number.to_string())).await.unwrap();
+        }
+    });
+    let mut settled = BTreeSet::new();
+    for round in 0..testkit::rounds(15, 500) {
+        let mut reader = stage.reader();
+        for _ in 0..1 + round % 40 {
+            let record = reader.record_within(SOON).await.unwrap();
+            assert!(settled.insert((record.partition.number, record.offset)), "read twice: {record:?}");
+            reader.settle(&record);
+        }
+        let begun = Instant::now();
+        assert!(reader.close_within(DEADLINE).await, "round {round}: still at it after {:?}", begun.elapsed());
+    }
+    load.abort();
 }

@@ -1,8 +1,11 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bus::{ProduceError, Producer, Publisher, Role};
 use fault::{Class, Classify as _, Fault};
 use pipeline::{Actor as _, Origin, Record};
+use tokio::task::JoinSet;
 
 use super::support::{SOON, Stage};
 
@@ -100,6 +103,53 @@ async fn a_full_queue_says_so_at_once() {
     let error = producer.produce(&large).await.unwrap_err();
     assert_eq!((error.class(), error.code()), (Class::Outage, "kafka_queue_full"));
     assert!(!producer.flush(Duration::from_millis(50)).await);
+}
+
+/// Many keys at once, each with one decision after the other, tried until it is out: as the engine does it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_queue_puts_nothing_out_of_order() {
+    let Some(server) = testkit::own::kafka().await else { return };
+    let mut stage = Stage::on(server.url.clone(), 2).await;
+    stage.settings.properties.insert("queue.buffering.max.messages".to_owned(), "8".into());
+    let publisher = Publisher::new(stage.producer().await);
+    server.kill().await;
+    let full = Arc::new(AtomicUsize::new(0));
+    let mut keys = JoinSet::new();
+    for key in 0..12 {
+        let (publisher, stage, full) = (publisher.clone(), stage.clone(), Arc::clone(&full));
+        keys.spawn(async move {
+            for decision in 0..20 {
+                let records: Vec<_> =
+                    (0..4).map(|it| stage.record(&format!("key-{key}"), &format!("{key} {}", decision * 4 + it))).collect();
+                while let Err(error) = publisher.publish(&records).await {
+                    assert!(matches!(error, ProduceError::QueueFull | ProduceError::Unconfirmed { .. }), "{error:?}");
+                    full.fetch_add(usize::from(matches!(error, ProduceError::QueueFull)), Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+        });
+    }
+    testkit::eventually_eq(SOON, true, async || full.load(Ordering::Relaxed) > 0).await;
+    server.start().await;
+    while let Some(done) = keys.join_next().await {
+        done.unwrap();
+    }
+    assert_in_order(&stage, 12, 80).await;
+}
+
+/// Readers drop twins; of what is left each key's numbers go up by one.
+async fn assert_in_order(stage: &Stage, keys: usize, each: usize) {
+    let mut newest = vec![0; keys];
+    let mut reader = stage.reader();
+    while newest.iter().sum::<usize>() < keys * each {
+        let record = reader.record_within(SOON).await.expect("records are missing");
+        let text = String::from_utf8(record.value.to_vec()).unwrap();
+        let (key, number) =
+            text.split_once(' ').map(|(key, number)| (key.parse::<usize>().unwrap(), number.parse::<usize>().unwrap())).unwrap();
+        assert!(number <= newest[key], "key {key}: {number} came before {}", newest[key]);
+        newest[key] = newest[key].max(number + 1);
+    }
+    reader.close().await;
 }
 
 #[tokio::test]

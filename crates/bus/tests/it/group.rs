@@ -70,7 +70,8 @@ async fn members_come_and_go_while_records_flow() {
     let Some(stage) = Stage::with_partitions(4).await else { return };
     let mut settled = Vec::new();
     let mut members = vec![stage.reader()];
-    for _ in 0..5 {
+    let mut committed = BTreeMap::new();
+    for _ in 0..testkit::rounds(5, 100) {
         stage.filled(40).await;
         within(settle(&mut members, 20, &mut settled)).await;
         members.push(stage.reader());
@@ -80,9 +81,18 @@ async fn members_come_and_go_while_records_flow() {
         within(settle(&mut members, 10, &mut settled)).await;
         // The older one leaves.
         members.remove(0).close().await;
+        assert_goes_forward(&stage, &mut committed).await;
     }
     assert_settled_once(&stage, &settled).await;
     members.remove(0).close().await;
+}
+
+async fn assert_goes_forward(stage: &Stage, committed: &mut BTreeMap<i32, i64>) {
+    for partition in 0..4 {
+        let now = stage.committed(partition).await.unwrap_or_default();
+        let before = committed.insert(partition, now).unwrap_or_default();
+        assert!(before <= now, "partition {partition} went back from {before} to {now}");
+    }
 }
 
 #[tokio::test]

@@ -129,7 +129,11 @@ impl Reader {
     }
 
     pub(crate) async fn close(self) {
+        assert!(self.close_within(SOON).await, "closing takes too long");
+    }
+
+    pub(crate) async fn close_within(self, deadline: Duration) -> bool {
         drop(self.consumer);
-        assert!(self.handle.close(SOON).await, "closing takes too long");
+        self.handle.close(deadline).await
     }
 }

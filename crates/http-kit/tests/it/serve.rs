@@ -101,6 +101,21 @@ async fn a_client_that_says_nothing_is_closed() {
     assert!(started.elapsed() >= SHORT);
 }
 
+/// hyper alone waits for ever.
+#[tokio::test]
+async fn a_thousand_clients_that_say_nothing_are_all_closed_and_another_one_is_served() {
+    let server = start(router(), Limits { first_byte: SHORT, ..roomy() }).await;
+    let mut silent = Vec::new();
+    for _ in 0..1_000 {
+        silent.push(server.connect().await);
+    }
+    let answer = server.talk(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.ends_with("hello"), "{answer}");
+    for stream in &mut silent {
+        assert_eq!(rest(stream).await, "");
+    }
+}
+
 #[tokio::test]
 async fn headers_that_drip_are_closed_however_steadily() {
     let server = start(router(), Limits { header: SHORT, ..roomy() }).await;

@@ -34,6 +34,7 @@ struct World {
     /// What a probe does before it works.
     probe_panics: Mutex<u32>,
     commit_takes: Mutex<Duration>,
+    act_takes: Mutex<Duration>,
     /// What was wrong with bad records is no longer.
     cured: Mutex<bool>,
     /// Letters whose turn has come.
@@ -110,7 +111,8 @@ impl Actor<String, String> for World {
             wire.0 += 1;
             wire.1 = wire.1.max(wire.0);
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        let takes = Duration::from_millis(20).max(*self.act_takes.lock().unwrap());
+        tokio::time::sleep(takes).await;
         self.on_the_wire.lock().unwrap().0 -= 1;
         if *self.away.lock().unwrap() {
             return Err(Fault::new(Class::Outage, "refused", "connection refused").into());
@@ -425,6 +427,25 @@ async fn a_stop_settles_what_is_out_and_begins_nothing_new() {
     assert_eq!(rig.run.await.unwrap(), Ok(Stopped::Drained));
     assert_eq!(*rig.world.acts.lock().unwrap(), ["a0"]);
     assert_eq!(rig.world.stored.lock().unwrap().get(&0), Some(&1));
+}
+
+/// Whoever polls the broker waits for the engine, and a group gives up a member that does not poll for five minutes.
+#[tokio::test(start_paused = true)]
+async fn lanes_that_are_blocked_for_ten_minutes_keep_the_engine_from_hearing_nothing() {
+    let mut rig = Rig::start();
+    *rig.world.act_takes.lock().unwrap() = Duration::from_secs(10 * 60);
+    // More than it keeps.
+    for index in 0..12_000 {
+        rig.send(&format!("key {index}"), "x");
+    }
+    rig.until(|world| world.paused.lock().unwrap().contains(&0)).await;
+    tokio::time::sleep(Duration::from_secs(9 * 60)).await;
+    assert_eq!(rig.world.on_the_wire.lock().unwrap().0, 4, "every slot is taken");
+    let (answer, watermarks) = oneshot::channel();
+    let asked = Instant::now();
+    rig.events.send(SourceEvent::Revoked { partitions: vec![Partition::new("t", 0)], answer }).unwrap();
+    assert_eq!(watermarks.await.unwrap(), [(Partition::new("t", 0), 0)]);
+    assert!(asked.elapsed() < Duration::from_secs(8), "the poll thread gives up waiting: {:?}", asked.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,10 @@
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use contracts::topics::Parking;
-use pipeline::{Ledger as _, Origin};
-use store::letters::{self, DiscardScope, LetterError};
+use fault::{Class, Fault};
+use pipeline::{Ledger as _, Next, Origin, Turn, Verdict};
+use store::letters::{self, DiscardScope, LetterError, LetterState, StoredLetter};
 
 use super::group::{GROUP, Group, record};
 
@@ -85,6 +87,32 @@ async fn a_letter_that_fails_again_holds_what_is_behind_it() {
     assert_eq!(group.states().await, states(&[("bad a", "discarded"), ("b", "applied"), ("bad c", "dead")]));
     assert_eq!(group.settle(&record("1", 8, "h")).await, "done");
     assert_eq!(group.states().await[3].1, "held");
+}
+
+/// Whoever looks at a letter must not chase a cause that is gone.
+#[tokio::test]
+async fn a_letter_that_failed_twice_shows_the_second_cause_and_its_history_has_both() {
+    let group = parked().await;
+    let first = letters::get(&group.store, head()).await.unwrap();
+    assert_eq!((first.letter.code.as_deref(), first.letter.message.as_deref()), (Some("bad"), Some("it is bad")));
+
+    letters::replay(&group.store, head(), "ada", "repaired", None, nobody()).await.unwrap();
+    let again = group.drained().await.remove(0);
+    assert!(matches!(group.arrives(&again).await, Next::Fail(_)));
+    let fault = Fault::new(Class::BusinessRejected, "erp_refused", "the item is locked").with_source(std::io::Error::other("error 17"));
+    let failed = Turn::Failed { fault: Arc::new(fault), verdict: Verdict::Letter, attempts: 2, report: None };
+    assert!(matches!(group.turn(&again, failed).await, Next::Done));
+
+    let StoredLetter { letter, causes, audit, .. } = letters::get(&group.store, head()).await.unwrap();
+    assert_eq!(letter.state, LetterState::Dead);
+    let shown = (letter.class.as_deref(), letter.code.as_deref(), letter.message.as_deref(), letter.attempts);
+    assert_eq!(shown, (Some("business_rejected"), Some("erp_refused"), Some("the item is locked"), 3));
+    assert_eq!(causes, ["error 17"]);
+    assert_ne!(letter.fingerprint, first.letter.fingerprint);
+    assert_eq!(letter.first_failed_at, first.letter.first_failed_at);
+    assert!(letter.last_failed_at > first.letter.last_failed_at);
+    let history: Vec<_> = audit.iter().map(|it| format!("{} {}", it.verb, it.detail)).collect();
+    assert_eq!(history, ["letter.dead bad: it is bad", "letter.replay repaired", "letter.dead erp_refused: the item is locked"]);
 }
 
 #[tokio::test]

@@ -1,19 +1,25 @@
 use std::time::Duration;
 
+use rand::{Rng as _, SeedableRng as _};
 use store::{Error, Store, StoreSettings};
 
 /// sqlx 0.9.0 hands a connection whose BEGIN was cancelled to the next caller, inside a transaction.
 #[tokio::test]
 async fn callers_that_are_cancelled_leave_nothing_behind() {
     let store = Store::open(&StoreSettings { connections_max: 4, ..StoreSettings::new(testkit::database().await) }).await.unwrap();
-    for round in 0..500_u32 {
+    let mut draw = rand::rngs::StdRng::seed_from_u64(7);
+    for _ in 0..testkit::rounds(500, 10_000) {
         let work = store.transaction(|tx| {
             Box::pin(async move {
                 sqlx::query("insert into letters.outbox (record) values ('x')").execute(&mut *tx).await?;
                 Ok(())
             })
         });
-        let _cancelled_or_done = tokio::time::timeout(Duration::from_micros(u64::from(round % 50) * 40), work).await;
+        // Gone at whatever it waits for: a connection, BEGIN, the statement, COMMIT.
+        let patience = Duration::from_micros(draw.random_range(0..2_000));
+        if let Ok(done) = tokio::time::timeout(patience, work).await {
+            done.expect("a connection inside somebody's transaction refuses to begin another");
+        }
     }
     let idle = "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'";
     testkit::eventually(Duration::from_secs(10), || async {
