@@ -105,26 +105,31 @@ async fn a_full_queue_says_so_at_once() {
     assert!(!producer.flush(Duration::from_millis(50)).await);
 }
 
+/// Together they ask for many times the room that there is.
+const KEYS: usize = 16;
+const DECISIONS: usize = 150;
+const EACH: usize = 24;
+
 /// Many keys at once, each with one decision after the other, tried until it is out: as the engine does it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_queue_puts_nothing_out_of_order() {
     let Some(server) = testkit::own::kafka().await else { return };
     let mut stage = Stage::on(server.url.clone(), 2).await;
-    stage.settings.properties.insert("queue.buffering.max.messages".to_owned(), "8".into());
+    stage.settings.properties.insert("queue.buffering.max.messages".to_owned(), "64".into());
     let publisher = Publisher::new(stage.producer().await);
     server.kill().await;
     let full = Arc::new(AtomicUsize::new(0));
     let mut keys = JoinSet::new();
-    for key in 0..12 {
+    for key in 0..KEYS {
         let (publisher, stage, full) = (publisher.clone(), stage.clone(), Arc::clone(&full));
         keys.spawn(async move {
-            for decision in 0..20 {
+            for decision in 0..DECISIONS {
                 let records: Vec<_> =
-                    (0..4).map(|it| stage.record(&format!("key-{key}"), &format!("{key} {}", decision * 4 + it))).collect();
+                    (0..EACH).map(|it| stage.record(&format!("key-{key}"), &format!("{key} {}", decision * EACH + it))).collect();
                 while let Err(error) = publisher.publish(&records).await {
                     assert!(matches!(error, ProduceError::QueueFull | ProduceError::Unconfirmed { .. }), "{error:?}");
                     full.fetch_add(usize::from(matches!(error, ProduceError::QueueFull)), Ordering::Relaxed);
-                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             }
         });
@@ -134,7 +139,7 @@ async fn a_full_queue_puts_nothing_out_of_order() {
     while let Some(done) = keys.join_next().await {
         done.unwrap();
     }
-    assert_in_order(&stage, 12, 80).await;
+    assert_in_order(&stage, KEYS, DECISIONS * EACH).await;
 }
 
 /// Readers drop twins; of what is left each key's numbers go up by one.
