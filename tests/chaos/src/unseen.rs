@@ -11,7 +11,7 @@ use crate::run::settle;
 
 /// With everything at rest. Returns the items of which the shop shows something else than the logs give.
 pub(crate) async fn unseen_sales_count(it: &Installation) -> anyhow::Result<Vec<String>> {
-    let blocked = it.erp.fault(Rule::new(Fault::status(500)).on("stock.move.search_read").always())?;
+    let blocked = it.erp.fault(Rule::new(Fault::status(500)).on("model.stock.move.search_read").always())?;
     let sku = &it.erp.settings().items[0].sku;
     it.shop.place_order(&order().with(sku, 2).discounted_by([]).paid_by(PaymentWish::Paid))?;
     settle(it).await?;

@@ -2,6 +2,7 @@
 
 mod brake;
 mod deaths;
+mod interleavings;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
