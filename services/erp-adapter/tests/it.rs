@@ -6,6 +6,7 @@ mod it {
     mod effects;
     mod erp;
     mod letters;
+    mod relay;
     mod rig;
     mod service;
     mod stock;

@@ -96,6 +96,38 @@ fn every_file_that_a_document_names_exists() {
     assert_none(&offences);
 }
 
+/// In the table of traps the names behind a file are tests in it.
+#[test]
+fn every_trap_has_its_tests_and_every_test_is_there() {
+    let text = fs::read_to_string(repository().join("docs/reliability.md")).expect("the page is there");
+    let rows = markdown::rows(&text, "## Traps and their tests");
+    assert!(rows.len() > 15, "only {} traps were found", rows.len());
+    let mut offences = Vec::new();
+    for row in rows {
+        let (mut file, mut tests) = (String::new(), 0);
+        for span in markdown::code_spans(row.last().expect("a row has cells")) {
+            if markdown::is_path(&span) {
+                file = fs::read_to_string(repository().join(&span)).unwrap_or_default();
+            } else if has_test(&file, &span) {
+                tests += 1;
+            } else {
+                offences.push(format!("`{}`: there is no test {span}", row[0]));
+            }
+        }
+        if tests == 0 {
+            offences.push(format!("`{}` has no test", row[0]));
+        }
+    }
+    assert_none(&offences);
+}
+
+/// A function behind an attribute that makes it a test, and nothing between that and its end that ignores it.
+fn has_test(source: &str, name: &str) -> bool {
+    let Some((before, _)) = source.split_once(&format!("fn {name}(")) else { return false };
+    let attributes = before.rsplit_once("\n\n").map_or(before, |it| it.1);
+    ["#[test]", "#[tokio::test"].iter().any(|it| attributes.contains(it)) && !attributes.contains("#[ignore")
+}
+
 #[test]
 fn every_document_that_the_code_names_exists() {
     let mut offences = Vec::new();

@@ -119,6 +119,36 @@ async fn with_kafka_and_the_database_away_senders_are_asked_to_come_back() {
     running.stop().await;
 }
 
+/// A letter is durable before its record is passed, and the mapper's letters are rows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_letters_can_not_be_written_no_offset_moves_and_then_all_are_there() {
+    let Some(kafka) = testkit::kafka().await else { return };
+    let database = own::postgres().await;
+    store::migrate(&StoreSettings::new(&database.url)).await.unwrap();
+    let bus = BusSettings::local(kafka).with_prefix(testkit::prefix());
+    bus::topics::apply(&bus, &table(), 1, 1).await.unwrap();
+    let rig = Rig::with(bus, database.url.clone(), hasty()).await;
+    let running = rig.start().await;
+    eventually_eq(SOON, true, async || running.life.readiness.is_ready()).await;
+
+    database.kill().await;
+    for number in 0..10 {
+        assert_eq!(rig.deliver(&format!("w{number}"), "{}").await.status, 200, "Kafka has it");
+    }
+    let away = Duration::from_secs(testkit::rounds(3, 60) as u64);
+    let begun = Instant::now();
+    while begun.elapsed() < away {
+        assert_eq!(rig.committed().await, 0);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    database.start().await;
+    let account = rig.settled().await;
+    assert!(account.balances(), "{:?}", account.checks);
+    assert_eq!(rig.count("select count(*) from letters.letter where state = 'dead'").await, 10);
+    assert_eq!(rig.committed().await, 10);
+    running.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_door_that_opens_before_kafka_is_there_is_ready() {
     let Some(kafka) = own::kafka().await else { return };

@@ -197,6 +197,12 @@ impl Rig {
         Ok(offsets.values().map(|it| it.end - it.committed.unwrap_or(it.start)).sum())
     }
 
+    /// How many raw records the mapper's group has passed.
+    pub(super) async fn committed(&self) -> i64 {
+        let offsets = eventually(SOON, async || self.offsets(groups::MAPPER, &self.bus.topic(topics::RAW)).await).await;
+        offsets.values().map(|it| it.committed.unwrap_or(it.start) - it.start).sum()
+    }
+
     /// A broker that has just started may not know its groups yet.
     async fn offsets(&self, group: &str, topic: &str) -> Result<BTreeMap<i32, PartitionOffsets>, String> {
         Offsets::of_group(&self.bus, group).unwrap().read(topic, SOON).await.map_err(|error| format!("{error:?}"))

@@ -56,6 +56,13 @@ pub(crate) fn metrics(text: &str) -> BTreeSet<String> {
     named.collect()
 }
 
+/// The cells of the table below a heading, without the table's head.
+pub(crate) fn rows(text: &str, heading: &str) -> Vec<Vec<String>> {
+    let below = text.lines().skip_while(|line| *line != heading).skip(1).take_while(|line| !line.starts_with('#'));
+    let cells = |line: &str| line.trim_matches('|').split('|').map(|it| it.trim().to_owned()).collect();
+    below.filter(|line| line.starts_with('|')).skip(2).map(cells).collect()
+}
+
 fn without_code(text: &str) -> String {
     let mut is_fenced = false;
     let mut prose = String::new();
@@ -79,5 +86,7 @@ fn a_document_is_read_as_people_read_it() {
     assert!(anchors(text).contains("one-two-three"));
     assert_eq!(code_spans(text).into_iter().filter(|it| is_path(it)).collect::<Vec<_>>(), ["crates/y"]);
     assert_eq!(documents("(docs/runbooks/account.md) docs/errors/<code>.md"), ["docs/runbooks/account.md"]);
+    let table = "## A\n| x |\n|---|\n## B\nsee\n\n| one | two |\n|---|---|\n| a | `b` |\n## C\n| y |";
+    assert_eq!(rows(table, "## B"), [["a", "`b`"]]);
     assert_eq!(metrics("`tradewind_a_total{group}`").into_iter().collect::<Vec<_>>(), ["tradewind_a_total"]);
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use crate::erp::{Effect, Log};
+use crate::stats::percentile;
 
 /// Commands as they were due, and when the ERP was away.
 #[derive(Debug, Clone, Copy)]
@@ -70,15 +71,18 @@ impl Stream {
         (at.saturating_duration_since(self.begun).as_secs_f64() * self.lambda).floor() + 1.0
     }
 
-    /// When no more commands waited than usually did before the outage.
+    /// When no more commands waited than nine times in ten before the outage.
     pub(super) fn caught_up(&self, log: &Log) -> Option<Instant> {
         let mut done: Vec<Instant> = log.effects.iter().map(|it| it.done).collect();
         done.sort_unstable();
         let waiting: Vec<(Instant, f64)> = done.iter().enumerate().map(|(before, at)| (*at, self.due(*at) - before as f64 - 1.0)).collect();
         let mut usual: Vec<f64> =
             waiting.iter().filter(|(at, _)| (self.steady_from..self.away).contains(at)).map(|(_, count)| *count).collect();
-        usual.sort_by(f64::total_cmp);
-        let usual = *usual.get(usual.len() / 2)?;
+        if usual.is_empty() {
+            return None;
+        }
+        // How many wait goes up and down.
+        let usual = percentile(&mut usual, 0.9);
         waiting.iter().find(|(at, count)| *at >= self.back && *count <= usual).map(|(at, _)| *at)
     }
 }
