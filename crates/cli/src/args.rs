@@ -4,18 +4,21 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use domain::EntityKind;
+use store::account::Cursor;
 
 const EXAMPLES: &str = "\
 Examples:
   tradewind dev --demo                      everything in one process, and a shop's day played through it
-  tradewind account                         what became of every change; exits 1 when something is missing
+  tradewind account                         what became of every change; exits 3 or 4 when something is missing
+  tradewind account ids --state dead        which ones they are
   tradewind trace 1001                      one order, from the webhook to the ERP's number
   tradewind dlq list                        what could not be applied, and why
   tradewind dlq replay <id> --reason 'item added'
   tradewind backfill shop-eu --since 2026-01-01
   tradewind topics check && tradewind rules check routes.toml
 
-Exit codes: 0 good, 1 looked at and not good, 2 usage, 69 something does not answer, 70 failed, 78 settings.
+Exit codes: 0 good, 1 looked at and not good, 2 usage, 3 to 5 the account does not balance, 69 something does not answer, 70 failed, 78 settings.
 Data goes to standard output, everything else to standard error; --json gives data to programs.";
 
 #[derive(Debug, Parser)]
@@ -94,17 +97,91 @@ pub(crate) struct Dev {
     pub(crate) database: Option<String>,
 }
 
+const ACCOUNT: &str = "\
+Examples:
+  tradewind account --since 2026-11-01 --until 2026-12-01
+  tradewind account --by entity --connection shop-eu
+  tradewind account ids --state dead --connection shop-eu --entity orders --since 2026-11-01
+  tradewind --json account ids --state in_flight --limit 1000
+
+A window goes by when something was taken on: a delivery recorded, an event produced. That never changes, so windows that meet
+add up. Whatever is asked for, both checks are of everything.
+
+Exit codes: 3 a delivery was passed over, 4 an event has no answer, 5 both. See docs/runbooks/account.md.";
+
 #[derive(Debug, ClapArgs)]
+#[command(after_help = ACCOUNT, args_conflicts_with_subcommands = true)]
 pub(crate) struct Account {
-    /// Ids behind a sum: the obligations of a group in this state
-    #[arg(long, value_name = "STATE", requires = "group")]
-    pub(crate) items: Option<String>,
-    /// The group whose ids are listed
+    #[command(subcommand)]
+    pub(crate) command: Option<AccountCommand>,
+    #[command(flatten)]
+    pub(crate) part: AccountPart,
+    /// One row for each; given twice, for each of both
+    #[arg(long, value_enum, default_value = "connection")]
+    pub(crate) by: Vec<By>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// The ids behind a sum, as they were taken on, page by page
+    Ids {
+        #[command(flatten)]
+        part: AccountPart,
+        /// Only this state
+        #[arg(long, value_enum)]
+        state: Option<AccountState>,
+        /// Most ids of a page
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+        limit: i64,
+        /// Where the page before ended, as it said
+        #[arg(long, value_name = "PLACE")]
+        after: Option<Cursor>,
+    },
+}
+
+/// Which part of the account.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AccountPart {
+    /// Only this connection or target
+    #[arg(long)]
+    pub(crate) connection: Option<String>,
+    /// Only entities of this kind: orders, customers, refunds, stock, raw
+    #[arg(long, value_parser = kind)]
+    pub(crate) entity: Option<String>,
+    /// Only what this group must answer for
     #[arg(long)]
     pub(crate) group: Option<String>,
-    /// Most ids
-    #[arg(long, default_value_t = 50)]
-    pub(crate) limit: i64,
+    /// Taken on since this day (UTC) or time: 2026-01-01, 2026-01-01T12:00:00+02:00
+    #[arg(long, value_name = "DAY", value_parser = moment)]
+    pub(crate) since: Option<DateTime<Utc>>,
+    /// And before this one
+    #[arg(long, value_name = "DAY", value_parser = moment)]
+    pub(crate) until: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    Connection,
+    Entity,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum AccountState {
+    Applied,
+    Superseded,
+    Held,
+    Dead,
+    Discarded,
+    InFlight,
+    Missing,
+}
+
+/// People ask for `orders`, the ledgers say `order`.
+fn kind(text: &str) -> Result<String, String> {
+    let text = text.to_ascii_lowercase();
+    let one = text.strip_suffix('s').filter(|it| it.parse::<EntityKind>().is_ok());
+    Ok(one.map_or(text.clone(), str::to_owned))
 }
 
 #[derive(Debug, ClapArgs)]
@@ -143,10 +220,14 @@ pub(crate) enum Listable {
 }
 
 fn since(text: &str) -> Result<DateTime<Utc>, String> {
+    let time = moment(text)?;
+    if time > Utc::now() { Err("it lies in the future".to_owned()) } else { Ok(time) }
+}
+
+fn moment(text: &str) -> Result<DateTime<Utc>, String> {
     let day = text.parse::<NaiveDate>().map(|it| it.and_time(NaiveTime::MIN).and_utc());
     let time = day.or_else(|_| DateTime::parse_from_rfc3339(text).map(|it| it.to_utc()));
-    let time = time.map_err(|_| "write a day, such as 2026-01-01, or a time with its zone, such as 2026-01-01T12:00:00Z".to_owned())?;
-    if time > Utc::now() { Err("it lies in the future".to_owned()) } else { Ok(time) }
+    time.map_err(|_| "write a day, such as 2026-01-01, or a time with its zone, such as 2026-01-01T12:00:00Z".to_owned())
 }
 
 #[derive(Debug, Subcommand)]
@@ -349,6 +430,25 @@ mod tests {
             "shop-eu --since 2026-01-01 --status",
         ] {
             assert_eq!(parse(&format!("tradewind backfill {bad}")), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_account_is_of_everything_or_of_a_part_and_ids_come_in_pages() {
+        let parse = |line: &str| match Args::try_parse_from(line.split(' ')).map(|it| it.command) {
+            Ok(Command::Account(it)) => Some(it),
+            _ => None,
+        };
+        let whole = parse("tradewind account").unwrap();
+        assert!(whole.command.is_none() && whole.part.since.is_none());
+        assert_eq!(whole.by, [By::Connection]);
+        let part = parse("tradewind account --since 2026-01-01 --until 9999-01-01 --by connection --by entity --entity orders").unwrap();
+        assert_eq!((part.by, part.part.entity.as_deref()), (vec![By::Connection, By::Entity], Some("order")));
+        let ids = "tradewind account ids --state in_flight --connection shop-eu --entity stock --limit 5";
+        let Some(AccountCommand::Ids { part, state, limit, after }) = parse(ids).unwrap().command else { panic!("ids") };
+        assert_eq!((part.entity.as_deref(), state, limit, after), (Some("stock"), Some(AccountState::InFlight), 5, None));
+        for bad in ["--since yesterday", "ids --state gone", "ids --limit 0", "ids --after 7", "--by day", "--since 2026-01-01 ids"] {
+            assert!(parse(&format!("tradewind account {bad}")).is_none(), "{bad}");
         }
     }
 

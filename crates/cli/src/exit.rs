@@ -1,7 +1,13 @@
 //! Exit codes, by sysexits where it has one.
 
-/// The command ran, and what it looked at is not as it should be: an account that does not balance, a topic that differs.
+/// The command ran, and what it looked at is not as it should be: a topic that differs, a rule with a mistake.
 pub(crate) const NOT_GOOD: u8 = 1;
+/// The account does not balance: a delivery was passed over,
+pub(crate) const RAW_RECORDS: u8 = 3;
+/// an event has no answer,
+pub(crate) const ANSWERS: u8 = 4;
+/// or both.
+pub(crate) const RAW_RECORDS_AND_ANSWERS: u8 = 5;
 /// Something that the command needs does not answer.
 pub(crate) const UNAVAILABLE: u8 = 69;
 /// The settings can't be used.

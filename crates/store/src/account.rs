@@ -2,12 +2,19 @@
 //!
 //! The unit is an obligation: a distinct delivery or event, and a group that must answer for it. The ledgers say what became of
 //! it; the broker, asked separately, says how far each group has come. What the ledgers don't know must lie beyond that.
+//!
+//! An obligation is of the time when it was taken on: when its delivery was first recorded, or its event produced. That time
+//! never changes, so windows that meet add up.
+
+mod part;
 
 use chrono::{DateTime, Utc};
 use sqlx::Row as _;
 use uuid::Uuid;
 
 use crate::{Error, Store};
+
+pub use part::{Cursor, CursorError, Part};
 
 /// How far a group has come in one partition, as the broker says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,17 +58,42 @@ pub struct Line {
 /// One of the independent checks.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Check {
+    pub of: CheckOf,
     pub name: &'static str,
     pub holds: bool,
     /// What is missing, and where.
     pub detail: String,
 }
 
+/// What a check compares with the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckOf {
+    /// What the mapper has read.
+    RawRecords,
+    /// What groups have answered.
+    Answers,
+}
+
+impl CheckOf {
+    /// A metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RawRecords => "raw_records",
+            Self::Answers => "answers",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Account {
     pub lines: Vec<Line>,
-    /// Deliveries that came more than once; in no sum.
+    /// Obligations of the part that have no time, and are in no window for that: unread ones, and those whose rows went with
+    /// their age. Zero where no window was asked for: then they are in the lines.
+    pub without_time: i64,
+    /// Deliveries that came more than once, ever; in no sum.
     pub repeats: i64,
+    /// Of all that there is, whatever part was asked for.
     pub checks: Vec<Check>,
 }
 
@@ -80,39 +112,107 @@ impl Account {
 pub struct Item {
     pub group: String,
     pub event_id: Uuid,
+    pub source: String,
+    pub kind: String,
     pub aggregate: String,
     pub state: String,
     pub reason: Option<String>,
+    /// When it was taken on: what windows go by.
+    pub taken_at: DateTime<Utc>,
+    /// When it came into its state.
     pub since: DateTime<Utc>,
 }
 
-pub async fn account(store: &Store, scope: &Scope) -> Result<Account, Error> {
-    let mut lines = mapper_lines(store, scope).await?;
-    lines.extend(unread_lines(store, scope).await?);
-    lines.extend(consumer_lines(store, scope).await?);
-    let repeats = repeats(store).await?;
-    let checks = vec![raw_is_contiguous(store, scope).await?, outputs_are_answered(&lines)];
-    Ok(Account { lines, repeats, checks })
+/// Some of the obligations behind sums.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Items {
+    pub items: Vec<Item>,
+    /// Where the next page begins; `None`: this was the last.
+    pub next: Option<Cursor>,
+    /// What the sums count besides, and nothing has an id of: unread records, and rows that went with their age.
+    pub unlisted: i64,
 }
 
-async fn mapper_lines(store: &Store, scope: &Scope) -> Result<Vec<Line>, Error> {
-    let sql = "select source, kind, state, reason, sum(count)::bigint as count from (
-                 select coalesce(d.source, l.source, r.source) as source, coalesce(d.kind, l.kind, 'raw') as kind,
-                        coalesce(account.state(l.state, d.state, d.unpublished), 'in_flight') as state,
-                        account.reason(l.state, l.code, d.reason) as reason, count(*) as count
-                 from (select distinct on (ce_id) ce_id, source from ingest.raw_record) r
-                 full join (select * from account.decision where grp = $1) d using (ce_id)
-                 full join (select ce_id, source, kind, state, code from letters.letter where grp = $1) l using (ce_id)
-                 group by 1, 2, 3, 4
-                 union all
-                 select source, kind, state, nullif(reason, ''), count from retention.carried where grp = $1) counted
-               group by 1, 2, 3, 4 order by 1, 2, 3, 4";
-    let rows = sqlx::query(sql).bind(&scope.mapper).fetch_all(store.pool()).await?;
-    rows.iter().map(|row| line(&scope.mapper, row)).collect()
+/// Of everything.
+pub async fn account(store: &Store, scope: &Scope) -> Result<Account, Error> {
+    account_of(store, scope, &Part::default()).await
+}
+
+/// The lines of a part; the checks are of everything.
+pub async fn account_of(store: &Store, scope: &Scope, part: &Part) -> Result<Account, Error> {
+    let counted = counted(store, scope, part).await?;
+    let repeats = repeats(store).await?;
+    let checks = vec![raw_is_contiguous(store, scope).await?, outputs_are_answered(&counted)];
+    let (mut lines, mut without_time) = (Vec::new(), 0);
+    for Counted { mut line, timeless, .. } in counted.into_iter().filter(|it| part.has(&it.line)) {
+        if part.is_window() {
+            without_time += timeless;
+        } else {
+            line.count += timeless;
+        }
+        if line.count > 0 {
+            lines.push(line);
+        }
+    }
+    Ok(Account { lines, without_time, repeats, checks })
+}
+
+/// Obligations behind the sums of a part, as they were taken on.
+pub async fn items(store: &Store, scope: &Scope, part: &Part, after: Option<&Cursor>, limit: i64) -> Result<Items, Error> {
+    let timeless = counted(store, scope, part).await?.into_iter().filter(|it| part.has(&it.line)).map(|it| it.timeless).sum();
+    let sql = format!(
+        "{OBLIGATIONS} select * from obligation
+         where {IN_WINDOW} and ($10::text is null or source = $10) and ($11::text is null or kind = $11)
+           and ($12::text is null or grp = $12) and ($13::text is null or state = $13)
+           and ($14::timestamptz is null or (taken_at, ce_id, grp) > ($14, $15::uuid, $16::text))
+         order by taken_at, ce_id, grp limit $17"
+    );
+    let query = bound(sqlx::query(sqlx::AssertSqlSafe(sql)), scope, part)
+        .bind(&part.source)
+        .bind(&part.kind)
+        .bind(&part.group)
+        .bind(&part.state)
+        .bind(after.map(|it| it.taken_at))
+        .bind(after.map(|it| it.event_id))
+        .bind(after.map(|it| it.group.clone()))
+        // One more than a page tells whether there is another.
+        .bind(limit + 1);
+    let mut items = query.fetch_all(store.pool()).await?.iter().map(item).collect::<Result<Vec<_>, _>>()?;
+    let is_last = items.len() as i64 <= limit;
+    items.truncate(usize::try_from(limit).unwrap_or_default());
+    let next = items.last().filter(|_| !is_last).map(Cursor::of);
+    Ok(Items { items, next, unlisted: if part.is_window() { 0 } else { timeless } })
+}
+
+/// A line before it is known what is asked for.
+struct Counted {
+    /// Counts what lies in the window and has a row.
+    line: Line,
+    /// The same of all times.
+    whole: i64,
+    /// What has no row, and no time.
+    timeless: i64,
+}
+
+async fn counted(store: &Store, scope: &Scope, part: &Part) -> Result<Vec<Counted>, Error> {
+    let sql = format!(
+        "{OBLIGATIONS} select grp, source, kind, state, reason,
+                              sum(inside)::bigint as count, sum(whole)::bigint as whole, sum(timeless)::bigint as timeless from (
+           select grp, source, kind, state, reason, count(*) filter (where {IN_WINDOW}) as inside, count(*) as whole, 0 as timeless
+           from obligation group by 1, 2, 3, 4, 5
+           union all
+           select grp, source, kind, state, nullif(reason, ''), 0, 0, count from retention.carried
+           where grp = $7 or grp in (select grp from consumer)) counted
+         group by 1, 2, 3, 4, 5 order by grp <> $7, 1, 2, 3, 4, 5"
+    );
+    let rows = bound(sqlx::query(sqlx::AssertSqlSafe(sql)), scope, part).fetch_all(store.pool()).await?;
+    let mut counted = rows.iter().map(of_row).collect::<Result<Vec<_>, Error>>()?;
+    counted.extend(unread(store, scope).await?);
+    Ok(counted)
 }
 
 /// Accepted and not yet seen by the mapper: in the spool, or in the raw topic beyond what is recorded.
-async fn unread_lines(store: &Store, scope: &Scope) -> Result<Vec<Line>, Error> {
+async fn unread(store: &Store, scope: &Scope) -> Result<impl Iterator<Item = Counted>, Error> {
     let recorded: Vec<(i32, i64)> = sqlx::query_as(RECORDED).fetch_all(store.pool()).await?;
     let raw = scope.progress.iter().filter(|it| it.topic == scope.raw_topic);
     let unread = raw.map(|it| {
@@ -120,16 +220,19 @@ async fn unread_lines(store: &Store, scope: &Scope) -> Result<Vec<Line>, Error> 
         (it.end - next).max(0)
     });
     let spooled = crate::spool::backlog(store, None).await?.records;
-    let in_flight = |reason: &str, count| Line {
-        group: scope.mapper.clone(),
-        source: "*".to_owned(),
-        kind: "raw".to_owned(),
-        state: "in_flight".to_owned(),
-        reason: Some(reason.to_owned()),
-        count,
+    let in_flight = |(reason, timeless): (&str, i64)| Counted {
+        line: Line {
+            group: scope.mapper.clone(),
+            source: "*".to_owned(),
+            kind: "raw".to_owned(),
+            state: "in_flight".to_owned(),
+            reason: Some(reason.to_owned()),
+            count: 0,
+        },
+        whole: timeless,
+        timeless,
     };
-    let lines = [in_flight("unread", unread.sum()), in_flight("spooled", spooled)];
-    Ok(lines.into_iter().filter(|it| it.count > 0).collect())
+    Ok([("unread", unread.sum()), ("spooled", spooled)].map(in_flight).into_iter().filter(|it| it.timeless > 0))
 }
 
 /// How far each partition of the raw topic is recorded, or was before its rows went.
@@ -139,16 +242,29 @@ const RECORDED: &str = "
       union all select partition, next from retention.raw) recorded
     group by 1";
 
+/// Every obligation that has a row: the mapper's are deliveries, those of all others what was produced for them.
 const OBLIGATIONS: &str = "
     with consumer as (select * from unnest($1::text[], $2::text[]) as t (topic, grp)),
     progress as (select * from unnest($3::text[], $4::text[], $5::int[], $6::bigint[]) as t (grp, topic, partition, committed)),
     obligation as (
-        select c.grp, o.out_id as ce_id, coalesce(d.source, l.source, split_part(p.aggregate, '/', 1), '*') as source,
-               coalesce(d.kind, l.kind, p.kind, 'raw') as kind, coalesce(d.aggregate, l.aggregate, p.aggregate, '') as aggregate,
+        select $7 as grp, ce_id, coalesce(d.source, l.source, r.source) as source, coalesce(d.kind, l.kind, 'raw') as kind,
+               coalesce(d.aggregate, l.aggregate, '') as aggregate,
+               coalesce(account.state(l.state, d.state, d.unpublished), 'in_flight') as state,
+               account.reason(l.state, l.code, d.reason) as reason,
+               coalesce(r.seen_at, d.decided_at, l.first_failed_at) as taken_at,
+               coalesce(l.last_failed_at, d.decided_at, r.seen_at) as since
+        from (select ce_id, min(source) as source, min(seen_at) as seen_at from ingest.raw_record group by 1) r
+        full join (select * from account.decision where grp = $7) d using (ce_id)
+        full join (select ce_id, source, kind, aggregate, state, code, first_failed_at, last_failed_at
+                   from letters.letter where grp = $7) l using (ce_id)
+        union all
+        select c.grp, o.out_id, coalesce(d.source, l.source, split_part(p.aggregate, '/', 1), '*'),
+               coalesce(d.kind, l.kind, p.kind, 'raw'), coalesce(d.aggregate, l.aggregate, p.aggregate, ''),
                coalesce(account.state(l.state, d.state, d.unpublished),
-                        case when o.\"offset\" >= coalesce(g.committed, 0) then 'in_flight' else 'missing' end) as state,
-               case when d.ce_id is null and l.ce_id is null then 'unread' else account.reason(l.state, l.code, d.reason) end as reason,
-               coalesce(l.last_failed_at, d.decided_at, o.published_at) as since
+                        case when o.\"offset\" >= coalesce(g.committed, 0) then 'in_flight' else 'missing' end),
+               case when d.ce_id is null and l.ce_id is null then 'unread' else account.reason(l.state, l.code, d.reason) end,
+               o.published_at,
+               coalesce(l.last_failed_at, d.decided_at, o.published_at)
         from account.output o
         join consumer c on c.topic = o.topic
         left join account.decision d on d.grp = c.grp and d.ce_id = o.out_id
@@ -156,45 +272,12 @@ const OBLIGATIONS: &str = "
         left join account.decision p on p.grp = o.grp and p.ce_id = o.ce_id
         left join progress g on g.grp = c.grp and g.topic = o.topic and g.partition = o.partition)";
 
-async fn consumer_lines(store: &Store, scope: &Scope) -> Result<Vec<Line>, Error> {
-    let sql = format!(
-        "{OBLIGATIONS} select grp, source, kind, state, reason, sum(count)::bigint as count from (
-           select grp, source, kind, state, reason, count(*) as count from obligation group by 1, 2, 3, 4, 5
-           union all
-           select grp, source, kind, state, nullif(reason, ''), count from retention.carried where grp in (select grp from consumer)) counted
-         group by 1, 2, 3, 4, 5 order by 1, 2, 3, 4, 5"
-    );
-    let rows = bound(sqlx::query(sqlx::AssertSqlSafe(sql)), scope).fetch_all(store.pool()).await?;
-    rows.iter().map(|row| line(row.try_get("grp")?, row)).collect()
-}
-
-/// Obligations behind the sums of one group and state, oldest first. `state`: as in [`Line`].
-pub async fn items(store: &Store, scope: &Scope, group: &str, state: &str, limit: i64) -> Result<Vec<Item>, Error> {
-    if group == scope.mapper {
-        return mapper_items(store, scope, state, limit).await;
-    }
-    let sql = format!("{OBLIGATIONS} select * from obligation where grp = $7 and state = $8 order by since limit $9");
-    let rows = bound(sqlx::query(sqlx::AssertSqlSafe(sql)), scope).bind(group).bind(state).bind(limit).fetch_all(store.pool()).await?;
-    rows.iter().map(|row| item(group, row)).collect()
-}
-
-async fn mapper_items(store: &Store, scope: &Scope, state: &str, limit: i64) -> Result<Vec<Item>, Error> {
-    let sql = "select * from (
-                 select ce_id, coalesce(d.aggregate, l.aggregate, '') as aggregate,
-                        coalesce(account.state(l.state, d.state, d.unpublished), 'in_flight') as state,
-                        account.reason(l.state, l.code, d.reason) as reason,
-                        coalesce(l.last_failed_at, d.decided_at, r.seen_at) as since
-                 from (select distinct on (ce_id) ce_id, seen_at from ingest.raw_record) r
-                 full join (select * from account.decision where grp = $1) d using (ce_id)
-                 full join (select ce_id, aggregate, state, code, last_failed_at from letters.letter where grp = $1) l using (ce_id)) o
-               where state = $2 order by since limit $3";
-    let rows = sqlx::query(sql).bind(&scope.mapper).bind(state).bind(limit).fetch_all(store.pool()).await?;
-    rows.iter().map(|row| item(&scope.mapper, row)).collect()
-}
+/// From the first moment, up to the second.
+const IN_WINDOW: &str = "($8::timestamptz is null or taken_at >= $8) and ($9::timestamptz is null or taken_at < $9)";
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
-fn bound<'q>(query: Query<'q>, scope: &Scope) -> Query<'q> {
+fn bound<'q>(query: Query<'q>, scope: &Scope, part: &Part) -> Query<'q> {
     let progress: Vec<_> = scope.progress.iter().filter(|it| it.topic != scope.raw_topic).collect();
     query
         .bind(scope.consumers.iter().map(|it| it.0.clone()).collect::<Vec<_>>())
@@ -203,6 +286,9 @@ fn bound<'q>(query: Query<'q>, scope: &Scope) -> Query<'q> {
         .bind(progress.iter().map(|it| it.topic.clone()).collect::<Vec<_>>())
         .bind(progress.iter().map(|it| it.partition).collect::<Vec<_>>())
         .bind(progress.iter().map(|it| it.committed.unwrap_or(it.start)).collect::<Vec<_>>())
+        .bind(scope.mapper.clone())
+        .bind(part.since)
+        .bind(part.until)
 }
 
 async fn repeats(store: &Store) -> Result<i64, Error> {
@@ -226,38 +312,46 @@ async fn raw_is_contiguous(store: &Store, scope: &Scope) -> Result<Check, Error>
             gaps.push(format!("partition {}: {missing} of {committed} records below the commit are not in the ledger", it.partition));
         }
     }
-    Ok(Check { name: "every raw record below the commit is recorded", holds: gaps.is_empty(), detail: gaps.join("; ") })
+    let name = "every raw record below the commit is recorded";
+    Ok(Check { of: CheckOf::RawRecords, name, holds: gaps.is_empty(), detail: gaps.join("; ") })
 }
 
 /// Check 2: every output below its consumer's commit has that consumer's row.
-fn outputs_are_answered(lines: &[Line]) -> Check {
-    let missing: Vec<_> = lines.iter().filter(|it| it.state == "missing").collect();
-    let detail = missing.iter().map(|it| format!("{}: {} {} of {} have no answer", it.group, it.count, it.kind, it.source));
+fn outputs_are_answered(counted: &[Counted]) -> Check {
+    let missing: Vec<_> = counted.iter().filter(|it| it.line.state == "missing").collect();
+    let detail = missing
+        .iter()
+        .map(|Counted { line, whole, .. }| format!("{}: {whole} {} of {} have no answer", line.group, line.kind, line.source));
     Check {
+        of: CheckOf::Answers,
         name: "every output has its consumer's answer or is still unread",
         holds: missing.is_empty(),
         detail: detail.collect::<Vec<_>>().join("; "),
     }
 }
 
-fn line(group: &str, row: &sqlx::postgres::PgRow) -> Result<Line, Error> {
-    Ok(Line {
-        group: group.to_owned(),
+fn of_row(row: &sqlx::postgres::PgRow) -> Result<Counted, Error> {
+    let line = Line {
+        group: row.try_get("grp")?,
         source: row.try_get("source")?,
         kind: row.try_get("kind")?,
         state: row.try_get("state")?,
         reason: row.try_get("reason")?,
         count: row.try_get("count")?,
-    })
+    };
+    Ok(Counted { line, whole: row.try_get("whole")?, timeless: row.try_get("timeless")? })
 }
 
-fn item(group: &str, row: &sqlx::postgres::PgRow) -> Result<Item, Error> {
+fn item(row: &sqlx::postgres::PgRow) -> Result<Item, Error> {
     Ok(Item {
-        group: group.to_owned(),
+        group: row.try_get("grp")?,
         event_id: row.try_get("ce_id")?,
+        source: row.try_get("source")?,
+        kind: row.try_get("kind")?,
         aggregate: row.try_get("aggregate")?,
         state: row.try_get("state")?,
         reason: row.try_get("reason")?,
+        taken_at: row.try_get("taken_at")?,
         since: row.try_get("since")?,
     })
 }

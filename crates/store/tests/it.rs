@@ -1,6 +1,7 @@
 //! The store against a real PostgreSQL.
 
 mod it {
+    mod account;
     mod deaths;
     mod decisions;
     mod group;

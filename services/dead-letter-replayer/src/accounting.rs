@@ -1,6 +1,6 @@
 //! The account, added up every minute: as metrics, and as an alarm when it does not balance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bus::{BusSettings, Offsets};
@@ -10,7 +10,7 @@ use fault::Fault;
 use opentelemetry::metrics::Gauge;
 use opentelemetry::{KeyValue, global};
 use store::Store;
-use store::account::{Account, Progress, Scope};
+use store::account::{Account, Cursor, Items, Part, Progress, Scope};
 use tokio_util::sync::CancellationToken;
 
 /// Draws the account of an installation up: the ledgers from the database, progress from the broker.
@@ -35,7 +35,17 @@ impl Accountant {
     }
 
     pub async fn account(&self) -> Result<Account, Fault> {
-        Ok(store::account::account(&self.store, &self.scope().await?).await?)
+        self.account_of(&Part::default()).await
+    }
+
+    /// The sums of a part, and the checks of everything.
+    pub async fn account_of(&self, part: &Part) -> Result<Account, Fault> {
+        Ok(store::account::account_of(&self.store, &self.scope().await?, part).await?)
+    }
+
+    /// A page of the obligations behind those sums.
+    pub async fn items(&self, part: &Part, after: Option<&Cursor>, limit: i64) -> Result<Items, Fault> {
+        Ok(store::account::items(&self.store, &self.scope().await?, part, after, limit).await?)
     }
 
     /// What the account is about right now. The broker is asked first: what it has committed by then is in the ledgers.
@@ -65,7 +75,7 @@ impl Accountant {
 
     /// Until stopped; a turn that fails is tried again at the next.
     pub async fn run(self, interval: Duration, stop: CancellationToken) {
-        let metrics = Metrics::new();
+        let mut metrics = Metrics::new();
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
@@ -77,49 +87,123 @@ impl Accountant {
     }
 }
 
+/// Labels of one sum: group, connection, entity, state.
+type Of = (String, String, String, String);
+
 struct Metrics {
     obligations: Gauge<u64>,
     balanced: Gauge<u64>,
+    checks: Gauge<u64>,
     waiting: Gauge<u64>,
+    /// Whatever was ever shown: what a later turn has nothing of must read zero.
+    shown: BTreeSet<Of>,
 }
 
 impl Metrics {
     fn new() -> Self {
         let meter = global::meter("tradewind");
         Self {
-            obligations: meter.u64_gauge("tradewind_obligations").with_description("Obligations by group and state").build(),
+            obligations: meter
+                .u64_gauge("tradewind_obligations")
+                .with_description("Obligations by group, connection, entity and state")
+                .build(),
             waiting: meter
                 .u64_gauge("tradewind_waiting_letters")
                 .with_description("Letters that are tried again by themselves, by group; in flight in the account")
                 .build(),
             balanced: meter.u64_gauge("tradewind_account_balanced").with_description("1 while both checks of the account hold").build(),
+            checks: meter
+                .u64_gauge("tradewind_account_check")
+                .with_description("1 while this check of the account holds: raw_records, answers")
+                .build(),
+            shown: BTreeSet::new(),
         }
     }
 
-    fn show(&self, account: &Account) {
-        let mut sums: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    fn show(&mut self, account: &Account) {
+        let mut sums = sums(account);
+        self.shown.extend(sums.keys().cloned());
+        for of in &self.shown {
+            sums.entry(of.clone()).or_default();
+        }
+        for ((group, connection, entity, state), count) in sums {
+            let labels = [("group", group), ("connection", connection), ("entity", entity), ("state", state)];
+            self.obligations.record(count, &labels.map(|(name, value)| KeyValue::new(name, value)));
+        }
         let mut waiting: BTreeMap<&str, u64> = BTreeMap::new();
         for line in &account.lines {
             let is_waiting = line.state == "in_flight" && line.reason.as_deref() == Some("waiting");
             *waiting.entry(&line.group).or_default() += if is_waiting { line.count.unsigned_abs() } else { 0 };
-            // States that emptied since the last turn must read zero.
-            for state in STATES {
-                sums.entry((&line.group, state)).or_default();
-            }
-            *sums.entry((&line.group, &line.state)).or_default() += line.count.unsigned_abs();
-        }
-        for ((group, state), count) in sums {
-            self.obligations.record(count, &[KeyValue::new("group", group.to_owned()), KeyValue::new("state", state.to_owned())]);
         }
         for (group, count) in waiting {
             self.waiting.record(count, &[KeyValue::new("group", group.to_owned())]);
         }
         self.balanced.record(u64::from(account.balances()), &[]);
-        for check in account.checks.iter().filter(|it| !it.holds) {
-            tracing::error!(check = check.name, detail = check.detail, "the account does not balance (docs/runbooks/account.md)");
+        for check in &account.checks {
+            self.checks.record(u64::from(check.holds), &[KeyValue::new("check", check.of.as_str())]);
+            if !check.holds {
+                tracing::error!(check = check.name, detail = check.detail, "the account does not balance (docs/runbooks/account.md)");
+            }
         }
     }
 }
 
-const STATES: [&str; 6] = ["applied", "superseded", "held", "dead", "discarded", "in_flight"];
+/// All states of whatever has one, also those that nothing is in.
+fn sums(account: &Account) -> BTreeMap<Of, u64> {
+    let mut sums = BTreeMap::new();
+    for line in &account.lines {
+        let of = |state: &str| (line.group.clone(), line.source.clone(), line.kind.clone(), state.to_owned());
+        for state in STATES {
+            sums.entry(of(state)).or_default();
+        }
+        *sums.entry(of(&line.state)).or_default() += line.count.unsigned_abs();
+    }
+    sums
+}
+
+/// Of an obligation, without `missing`, which is an alarm.
+pub const STATES: [&str; 6] = ["applied", "superseded", "held", "dead", "discarded", "in_flight"];
 const DEADLINE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use store::account::Line;
+
+    use super::*;
+
+    fn line(source: &str, state: &str, reason: Option<&str>, count: i64) -> Line {
+        Line {
+            group: "order-router".to_owned(),
+            source: source.to_owned(),
+            kind: "order".to_owned(),
+            state: state.to_owned(),
+            reason: reason.map(str::to_owned),
+            count,
+        }
+    }
+
+    #[test]
+    fn every_state_is_told_of_each_connection_and_reasons_are_added_up() {
+        let lines = vec![line("shop-eu", "dead", Some("a"), 2), line("shop-eu", "dead", Some("b"), 3), line("shop-us", "missing", None, 1)];
+        let account = Account { lines, without_time: 0, repeats: 0, checks: Vec::new() };
+        let shown: Vec<_> = sums(&account).into_iter().map(|((_, source, _, state), count)| format!("{source} {state} {count}")).collect();
+        assert_eq!(
+            shown,
+            [
+                "shop-eu applied 0",
+                "shop-eu dead 5",
+                "shop-eu discarded 0",
+                "shop-eu held 0",
+                "shop-eu in_flight 0",
+                "shop-eu superseded 0",
+                "shop-us applied 0",
+                "shop-us dead 0",
+                "shop-us discarded 0",
+                "shop-us held 0",
+                "shop-us in_flight 0",
+                "shop-us missing 1",
+                "shop-us superseded 0",
+            ]
+        );
+    }
+}

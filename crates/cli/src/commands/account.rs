@@ -4,45 +4,67 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use dead_letter_replayer::accounting::Accountant;
+use clap::ValueEnum as _;
+use dead_letter_replayer::accounting::{Accountant, STATES};
 use store::Store;
-use store::account::{self, Item};
+use store::account::{self, CheckOf, Item, Items, Part};
 
-use crate::args::Account;
+use crate::args::{Account, AccountCommand, AccountPart, AccountState, By};
 use crate::config::Settings;
 use crate::exit;
 use crate::print::{Printer, table};
 
-pub(crate) const STATES: [&str; 6] = ["applied", "superseded", "held", "dead", "discarded", "in_flight"];
-
 pub(crate) async fn run(args: Account, settings: &Settings, printer: Printer) -> anyhow::Result<ExitCode> {
     let store = Store::open(&settings.store).await.context("the database can't be reached")?;
-    let accountant = Accountant::new(store.clone(), settings.bus.clone(), &settings.installation.targets())?;
-    if let (Some(state), Some(group)) = (&args.items, &args.group) {
-        let items = account::items(&store, &accountant.scope().await?, group, state, args.limit).await?;
-        printer.print(&items, |items| listed(items));
+    let accountant = Accountant::new(store, settings.bus.clone(), &settings.installation.targets())?;
+    if let Some(AccountCommand::Ids { part, state, limit, after }) = args.command {
+        let items = accountant.items(&asked_for(part, state), after.as_ref(), limit).await.context("the ids could not be listed")?;
+        printer.print(&items, listed);
         return Ok(ExitCode::SUCCESS);
     }
-    let account = accountant.account().await.context("the account could not be added up")?;
-    printer.print(&account, text);
-    Ok(if account.balances() { ExitCode::SUCCESS } else { exit::NOT_GOOD.into() })
+    let account = accountant.account_of(&asked_for(args.part, None)).await.context("the account could not be added up")?;
+    printer.print(&account, |it| text(it, &args.by));
+    Ok(exit_code(&account))
 }
 
-/// One line per source and group, one column per state; the reasons and checks below.
-pub(crate) fn text(account: &account::Account) -> String {
-    let mut sums: BTreeMap<(&str, &str), BTreeMap<&str, i64>> = BTreeMap::new();
-    for line in &account.lines {
-        *sums.entry((&line.source, &line.group)).or_default().entry(&line.state).or_default() += line.count;
+fn asked_for(part: AccountPart, state: Option<AccountState>) -> Part {
+    let state = state.and_then(|it| it.to_possible_value()).map(|it| it.get_name().to_owned());
+    Part { since: part.since, until: part.until, source: part.connection, kind: part.entity, group: part.group, state }
+}
+
+/// Scripts tell by it which of the checks fails.
+fn exit_code(account: &account::Account) -> ExitCode {
+    let fails = |of| account.checks.iter().any(|it| it.of == of && !it.holds);
+    match (fails(CheckOf::RawRecords), fails(CheckOf::Answers)) {
+        (false, false) => ExitCode::SUCCESS,
+        (true, false) => exit::RAW_RECORDS.into(),
+        (false, true) => exit::ANSWERS.into(),
+        (true, true) => exit::RAW_RECORDS_AND_ANSWERS.into(),
     }
-    let mut rows = Vec::new();
-    for ((source, group), states) in &sums {
+}
+
+/// One line per group and what was asked for, one column per state; the reasons and checks below.
+pub(crate) fn text(account: &account::Account, by: &[By]) -> String {
+    let keys = |line: &account::Line| {
+        let key = |it: &By| if *it == By::Connection { line.source.clone() } else { line.kind.clone() };
+        by.iter().map(key).chain([line.group.clone()]).collect::<Vec<_>>()
+    };
+    let mut sums: BTreeMap<Vec<String>, BTreeMap<&str, i64>> = BTreeMap::new();
+    for line in &account.lines {
+        *sums.entry(keys(line)).or_default().entry(&line.state).or_default() += line.count;
+    }
+    let row = |(keys, states): (Vec<String>, BTreeMap<&str, i64>)| {
         let count = |state: &str| states.get(state).copied().unwrap_or(0).to_string();
         let total: i64 = states.values().sum();
-        let cells = [(*source).to_owned(), (*group).to_owned(), total.to_string()];
-        rows.push(cells.into_iter().chain(STATES.map(count)).chain([count("missing")]).collect());
+        keys.into_iter().chain([total.to_string()]).chain(STATES.map(count)).chain([count("missing")]).collect()
+    };
+    let by = by.iter().map(|it| if *it == By::Connection { "connection" } else { "entity" });
+    let head: Vec<_> =
+        by.chain(["answered by", "owed", "applied", "superseded", "held", "dead", "discarded", "in flight", "missing"]).collect();
+    let mut out = table(&head, &sums.into_iter().map(row).collect::<Vec<_>>());
+    if account.without_time > 0 {
+        out += &format!("\nin no window, because they are unread or their rows went with their age: {}\n", account.without_time);
     }
-    let head = ["connection", "answered by", "owed", "applied", "superseded", "held", "dead", "discarded", "in flight", "missing"];
-    let mut out = table(&head, &rows);
     out += &format!("\nrepeated deliveries, in no sum: {}\n", account.repeats);
     for line in account.lines.iter().filter(|it| matches!(it.state.as_str(), "dead" | "in_flight" | "discarded")) {
         let reason = line.reason.as_deref().unwrap_or("being worked on");
@@ -56,10 +78,61 @@ pub(crate) fn text(account: &account::Account) -> String {
     out
 }
 
-fn listed(items: &[Item]) -> String {
+fn listed(page: &Items) -> String {
     let row = |it: &Item| {
         let reason = it.reason.clone().unwrap_or_default();
-        vec![it.since.format("%F %T").to_string(), it.state.clone(), it.aggregate.clone(), it.event_id.to_string(), reason]
+        let time = it.taken_at.format("%F %T").to_string();
+        vec![time, it.state.clone(), it.group.clone(), it.aggregate.clone(), it.event_id.to_string(), reason]
     };
-    table(&["since", "state", "key", "event", "reason"], &items.iter().map(row).collect::<Vec<_>>())
+    let mut out = table(&["taken on", "state", "answered by", "key", "id", "reason"], &page.items.iter().map(row).collect::<Vec<_>>());
+    if page.unlisted > 0 {
+        out += &format!("\nbesides, {} without an id: unread, or their rows went with their age\n", page.unlisted);
+    }
+    if let Some(next) = &page.next {
+        out += &format!("\nthere are more: --after {next}\n");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use store::account::{Check, Line};
+
+    use super::*;
+
+    fn account(raw_records: bool, answers: bool) -> account::Account {
+        let line = |source: &str, kind: &str, state: &str, count| Line {
+            group: "order-router".to_owned(),
+            source: source.to_owned(),
+            kind: kind.to_owned(),
+            state: state.to_owned(),
+            reason: None,
+            count,
+        };
+        let check = |of, holds| Check { of, name: "a check", holds, detail: String::new() };
+        account::Account {
+            lines: vec![
+                line("shop-eu", "order", "applied", 5),
+                line("shop-eu", "refund", "dead", 1),
+                line("shop-us", "order", "applied", 7),
+            ],
+            without_time: 0,
+            repeats: 0,
+            checks: vec![check(CheckOf::RawRecords, raw_records), check(CheckOf::Answers, answers)],
+        }
+    }
+
+    #[test]
+    fn each_check_has_an_exit_code_of_its_own() {
+        let codes = [(true, true), (false, true), (true, false), (false, false)].map(|(raw, answers)| exit_code(&account(raw, answers)));
+        assert_eq!(codes, [0, 3, 4, 5].map(ExitCode::from));
+    }
+
+    #[test]
+    fn rows_are_by_what_was_asked_for() {
+        let rows = |by: &[By]| text(&account(true, true), by).lines().skip(1).take_while(|it| !it.is_empty()).count();
+        assert_eq!((rows(&[By::Connection]), rows(&[By::Entity]), rows(&[By::Connection, By::Entity])), (2, 2, 3));
+        let by_entity = text(&account(true, true), &[By::Entity]);
+        assert!(by_entity.contains("order   order-router    12       12"), "{by_entity}");
+    }
 }

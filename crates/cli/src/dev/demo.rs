@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sandbox::erp::Item;
 
-use crate::args::{Dev, Held};
+use crate::args::{By, Dev, Held};
 use crate::commands::{account, dlq};
 use crate::dev::Running;
 use crate::exit;
@@ -75,7 +75,7 @@ fn progress(orders: u32) -> ProgressBar {
 
 /// As a table, like `tradewind account`.
 fn account_text(it: &store::account::Account) -> String {
-    account::text(it)
+    account::text(it, &[By::Connection])
 }
 
 const SETTLE: Duration = Duration::from_secs(120);

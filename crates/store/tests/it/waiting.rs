@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use contracts::topics::Parking;
 use pipeline::Ledger as _;
-use store::account::{Progress, Scope, account, items};
+use store::account::{Part, Progress, Scope, account, items};
 use store::letters::{self, DiscardScope, Filter, LetterState, OutcomeOf};
 
 use super::group::{GROUP, Group, record};
@@ -159,7 +159,8 @@ async fn in_the_account_a_waiting_one_is_in_flight_and_what_it_holds_is_held() {
     assert!(account.balances(), "{account:?}");
     let lines: Vec<_> = account.lines.iter().map(|it| (it.state.as_str(), it.reason.as_deref(), it.count)).collect();
     assert_eq!(lines, [("held", None, 1), ("in_flight", Some("waiting"), 1)]);
-    let behind = items(&group.store, &scope, GROUP, "in_flight", 10).await.unwrap();
+    let part = Part { group: Some(GROUP.to_owned()), state: Some("in_flight".to_owned()), ..Part::default() };
+    let behind = items(&group.store, &scope, &part, None, 10).await.unwrap().items;
     assert_eq!(
         behind.iter().map(|it| (it.event_id, it.reason.as_deref())).collect::<Vec<_>>(),
         [(uuid::Uuid::from_u128(1), Some("waiting"))]

@@ -47,14 +47,14 @@ async fn a_row_that_is_missing_turns_its_check_red_and_the_exit_code_with_it() {
 
     // A delivery that the mapper passed over: it lies below the commit and is in no ledger.
     let record = Taken::one_of(&it, "ingest.raw_record").await;
-    assert_eq!(checks(&it).await, (1, vec![false, true]));
+    assert_eq!(checks(&it).await, (3, vec![false, true]));
     record.put_back().await;
     assert_eq!(checks(&it).await, (0, vec![true, true]));
 
     // An event that a consumer passed over.
     for ledger in ["router.decision", "effects.decision"] {
         let decision = Taken::one_of(&it, ledger).await;
-        assert_eq!(checks(&it).await, (1, vec![true, false]), "{ledger}");
+        assert_eq!(checks(&it).await, (4, vec![true, false]), "{ledger}");
         decision.put_back().await;
         assert_eq!(checks(&it).await, (0, vec![true, true]), "{ledger}");
     }
