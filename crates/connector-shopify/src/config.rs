@@ -1,12 +1,13 @@
-//! A connection's settings. Secrets are read from files when the connection opens; a file's change takes a restart.
+//! A connection's settings. The access token is read when the connection opens, and a change of it takes a restart; signing
+//! secrets are read again when their files change.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use http::{HeaderValue, Uri};
-use http_kit::Secrets;
 use http_kit::client::{Allowed, Settings as HttpSettings};
+use http_kit::{SecretFiles, Secrets};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
@@ -24,7 +25,7 @@ struct Settings {
     #[serde(default = "api_version")]
     api_version: String,
     access_token_file: PathBuf,
-    /// The app's client secret; during a rotation the new one first, then the old one.
+    /// The app's client secret; during a rotation the new one first, then the old one, in a file of its own or on a line of its own.
     #[serde(default)]
     webhook_secret_files: Vec<PathBuf>,
     /// Hosts, addresses and networks of `api_url` that may be private, and plain http.
@@ -73,7 +74,7 @@ fn stock_reference() -> String {
 /// Settings that were found usable.
 #[derive(Debug)]
 pub(crate) struct Config {
-    pub(crate) secrets: Secrets,
+    pub(crate) secrets: SecretFiles,
     pub(crate) stock: StockConfig,
     /// `None`: nobody watches over the subscriptions.
     pub(crate) wanted: Option<Wanted>,
@@ -202,7 +203,7 @@ fn token(file: &Path) -> Result<HeaderValue, String> {
     Ok(value)
 }
 
-fn secrets(files: &[PathBuf]) -> Result<Secrets, String> {
+fn secrets(files: &[PathBuf]) -> Result<SecretFiles, String> {
     if files.is_empty() {
         return Err(
             "`webhook_secret_files` names no file: put the app's client secret into a file and name it there; unsigned webhooks are not \
@@ -216,15 +217,7 @@ fn secrets(files: &[PathBuf]) -> Result<Secrets, String> {
             files.len()
         ));
     }
-    let mut secrets = Vec::with_capacity(files.len());
-    for file in files {
-        let secret = secret(file, "webhook_secret_files")?;
-        if secret.expose_secret().trim().is_empty() {
-            return Err(format!("`webhook_secret_files`: {} is empty: write the app's client secret into it", file.display()));
-        }
-        secrets.push(secret);
-    }
-    Secrets::new(secrets).map_err(|error| error.to_string())
+    SecretFiles::open(files.to_vec()).map_err(|error| format!("`webhook_secret_files`: {error}"))
 }
 
 fn secret(file: &Path, setting: &str) -> Result<SecretString, String> {

@@ -6,7 +6,8 @@ use chrono::DateTime;
 use connector::storefront::{DeliveryFacts, Webhooks};
 use domain::{AggregateKey, ConnectionId};
 use http::HeaderMap;
-use http_kit::{Encoding, Secrets};
+use http_kit::signature::is_signature;
+use http_kit::{Encoding, SecretFiles};
 use sha2::{Digest, Sha256};
 
 use lookup::Subject;
@@ -14,20 +15,26 @@ use lookup::Subject;
 /// Shopify's names are a fraction of this; what is longer is cut, so that keys and identities stay within their bounds.
 const NAME_MAX: usize = 120;
 
+/// Of the body alone. No header says when it was signed that the signature covers: what is sent again is known by its id.
+const SIGNATURE: &str = "x-shopify-hmac-sha256";
+
 pub(crate) struct ShopifyWebhooks {
-    secrets: Secrets,
+    secrets: SecretFiles,
 }
 
 impl ShopifyWebhooks {
-    pub(crate) fn new(secrets: Secrets) -> Self {
+    pub(crate) fn new(secrets: SecretFiles) -> Self {
         Self { secrets }
     }
 }
 
 impl Webhooks for ShopifyWebhooks {
-    fn verify(&self, headers: &HeaderMap, body: &[u8]) -> bool {
-        let signature = headers.get("x-shopify-hmac-sha256");
-        signature.is_some_and(|it| self.secrets.verify(it.as_bytes(), Encoding::Base64, &[body]).is_some())
+    fn is_signed(&self, headers: &HeaderMap) -> bool {
+        headers.get(SIGNATURE).is_some_and(|it| is_signature(it.as_bytes(), Encoding::Base64))
+    }
+
+    fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Option<usize> {
+        self.secrets.verify(headers.get(SIGNATURE)?.as_bytes(), Encoding::Base64, &[body])
     }
 
     fn facts(&self, connection: &ConnectionId, headers: &HeaderMap, body: &[u8]) -> DeliveryFacts {

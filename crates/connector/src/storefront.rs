@@ -26,8 +26,11 @@ pub struct DeliveryFacts {
 
 /// The receiving side of a platform's webhooks.
 pub trait Webhooks: Send + Sync + 'static {
-    /// True when one of the connection's active secrets signed these bytes. Constant time.
-    fn verify(&self, headers: &HeaderMap, body: &[u8]) -> bool;
+    /// False when the headers alone give away that nobody signed it: refused before a byte of the body is read.
+    fn is_signed(&self, headers: &HeaderMap) -> bool;
+
+    /// Which of the connection's active secrets signed these bytes, 0 = the newest. Constant time.
+    fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Option<usize>;
 
     /// Never fails: whatever is signed is kept.
     fn facts(&self, connection: &ConnectionId, headers: &HeaderMap, body: &[u8]) -> DeliveryFacts;

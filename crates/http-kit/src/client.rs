@@ -110,7 +110,7 @@ impl Client {
             .no_brotli()
             .no_deflate()
             .no_zstd()
-            .dns_resolver(guard::Resolver(guard.clone()))
+            .dns_resolver(guard::Resolver::new(guard.clone()))
             .build()
             .map_err(ClientError)?;
         Ok(Self { http, guard, response_max: settings.response_max })

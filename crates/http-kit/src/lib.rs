@@ -11,4 +11,4 @@ pub use body::BodyError;
 pub use client::{Client, Exchange, NotSent, Unknown, install_crypto};
 pub use problem::Problem;
 pub use serve::{Limits, serve};
-pub use signature::{Encoding, Secrets};
+pub use signature::{Encoding, SecretFiles, Secrets};

@@ -1,10 +1,14 @@
 //! HMAC-SHA256 signatures over raw bytes, with up to two active secrets so that a rotation rejects nothing.
 
+mod files;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
+
+pub use files::{SecretFiles, SecretFilesError, is_signature};
 
 /// How a signature is written in its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +28,9 @@ pub struct Secrets {
 /// Why a set of secrets is refused. Without a secret nothing could be checked, and nothing unchecked is let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretsError {
-    #[error("no signing secret: put the sender's secret into a file and name it in the connection's `webhook_secrets`")]
+    #[error("no signing secret: put the sender's secret into a file and name it in the connection's `webhook_secret_files`")]
     None,
-    #[error("secret number {0} of `webhook_secrets` is empty: write the sender's secret into its file")]
+    #[error("secret number {0} of `webhook_secret_files` is empty: write the sender's secret into its file")]
     Empty(usize),
     #[error("{0} signing secrets: at most the current and the next one may be active, retire the others")]
     TooMany(usize),
@@ -51,6 +55,12 @@ impl Secrets {
             count if count > Self::MAX => Err(SecretsError::TooMany(count)),
             _ => Ok(Self { keyed }),
         }
+    }
+
+    /// How many are active.
+    #[expect(clippy::len_without_is_empty, reason = "there is always one")]
+    pub fn len(&self) -> usize {
+        self.keyed.len()
     }
 
     /// Which secret (0 = newest) signed the parts, taken one after the other. `None`: none of them did.

@@ -12,6 +12,7 @@ use crate::core::sweep::FoundBy;
 #[derive(Clone)]
 pub struct Metrics {
     deliveries: Counter<u64>,
+    signatures: Counter<u64>,
     spooled: Counter<u64>,
     rereads: Counter<u64>,
     listed: Counter<u64>,
@@ -28,6 +29,10 @@ impl Default for Metrics {
         let meter = global::meter("tradewind");
         Self {
             deliveries: meter.u64_counter("tradewind_door_deliveries").with_description("Deliveries by connection and outcome").build(),
+            signatures: meter
+                .u64_counter("tradewind_door_signatures")
+                .with_description("Signatures that were right, by which of the active secrets made them: 0 is the newest")
+                .build(),
             spooled: meter.u64_counter("tradewind_door_spooled").with_description("Deliveries acked from the spool").build(),
             rereads: meter.u64_counter("tradewind_rereads").with_description("Re-reads at the source by outcome").build(),
             listed: meter
@@ -62,6 +67,10 @@ impl Default for Metrics {
 impl Metrics {
     pub(crate) fn delivery(&self, connection: &str, outcome: &'static str) {
         self.deliveries.add(1, &[KeyValue::new("connection", connection.to_owned()), KeyValue::new("outcome", outcome)]);
+    }
+
+    pub(crate) fn signature(&self, connection: &str, secret: usize) {
+        self.signatures.add(1, &[of(connection), KeyValue::new("secret", i64::try_from(secret).unwrap_or(i64::MAX))]);
     }
 
     pub(crate) fn spooled(&self) {

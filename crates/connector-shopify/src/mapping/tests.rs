@@ -263,3 +263,19 @@ fn an_error_in_a_refund_says_where_it_stands() {
     });
     assert!(error.starts_with("`refunds[0].refund_line_items[0].restock_type`: `burnt`"), "{error}");
 }
+
+/// Whoever signs may send brackets, or what looks like an order around them.
+#[test]
+fn json_nested_without_end_is_refused_as_none() {
+    for body in [
+        "[".repeat(10_000),
+        format!("{}{}", "[".repeat(10_000), "]".repeat(10_000)),
+        format!("{{\"id\":1,\"note_attributes\":{}1{}}}", "[".repeat(10_000), "]".repeat(10_000)),
+        format!("{{\"id\":1,\"unknown\":{}1{}}}", "{\"a\":".repeat(10_000), "}".repeat(10_000)),
+    ] {
+        for topic in ["orders/create", "refunds/create", "customers/create", "orders/graphql", "orders/edited"] {
+            let refused = map(&"shop-eu".parse().unwrap(), topic, body.as_bytes());
+            assert!(refused.is_err(), "{topic} {}", &body[..20]);
+        }
+    }
+}

@@ -6,7 +6,9 @@ const BODY: &[u8] = br#"{"id":820982911946154508,"note":"two \"quotes\""}"#;
 const SIGNED: &str = "rBhLkGmHZkRyPTZC0em8kSVDOAnYs/4Qyx/prM1gAA0=";
 
 fn webhooks(secrets: &[&str]) -> ShopifyWebhooks {
-    ShopifyWebhooks::new(Secrets::new(secrets.iter().map(|it| (*it).into())).unwrap())
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), secrets.join("\n")).unwrap();
+    ShopifyWebhooks::new(SecretFiles::open(vec![file.path().to_owned()]).unwrap())
 }
 
 fn headers(of: &[(&'static str, &str)]) -> HeaderMap {
@@ -20,11 +22,21 @@ fn facts(of: &[(&'static str, &str)], body: &[u8]) -> DeliveryFacts {
 #[test]
 fn only_what_a_secret_signed_passes() {
     let signed = headers(&[("x-shopify-hmac-sha256", SIGNED)]);
-    assert!(webhooks(&["shpss_test"]).verify(&signed, BODY));
-    assert!(webhooks(&["shpss_next", "shpss_test\n"]).verify(&signed, BODY), "the older of two secrets");
-    assert!(!webhooks(&["shpss_next"]).verify(&signed, BODY));
-    assert!(!webhooks(&["shpss_test"]).verify(&signed, &BODY[1..]));
-    assert!(!webhooks(&["shpss_test"]).verify(&HeaderMap::new(), BODY));
+    assert_eq!(webhooks(&["shpss_test"]).verify(&signed, BODY), Some(0));
+    assert_eq!(webhooks(&["shpss_next", "shpss_test"]).verify(&signed, BODY), Some(1), "the older of two secrets");
+    assert_eq!(webhooks(&["shpss_next"]).verify(&signed, BODY), None);
+    assert_eq!(webhooks(&["shpss_test"]).verify(&signed, &BODY[1..]), None);
+    assert_eq!(webhooks(&["shpss_test"]).verify(&HeaderMap::new(), BODY), None);
+}
+
+#[test]
+fn what_can_be_no_signature_is_seen_without_the_body() {
+    let is_signed = |value: &str| webhooks(&["s"]).is_signed(&headers(&[("x-shopify-hmac-sha256", value)]));
+    assert!(is_signed(SIGNED));
+    for none in ["", "x", &SIGNED[1..], &SIGNED.replace('k', "*")] {
+        assert!(!is_signed(none), "{none}");
+    }
+    assert!(!webhooks(&["s"]).is_signed(&HeaderMap::new()));
 }
 
 #[track_caller]
@@ -114,7 +126,7 @@ proptest! {
         let webhooks = webhooks(&["s"]);
         let facts = webhooks.facts(&"shop".parse().unwrap(), &headers, &body);
         prop_assert!(facts.aggregate.as_str().parse::<AggregateKey>().is_ok());
-        prop_assert!(!webhooks.verify(&headers, &body));
+        prop_assert!(webhooks.verify(&headers, &body).is_none());
     }
 
     #[test]

@@ -6,7 +6,14 @@ use serde::de::IgnoredAny;
 
 use crate::error::MappingError;
 
+/// An order of thousands of lines has fewer. In memory an object takes a hundred times what `{}` takes in a body: without a limit
+/// the largest body that the door lets in would take a gigabyte.
+const OBJECTS_MAX: usize = 100_000;
+
 pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, MappingError> {
+    if body.iter().filter(|it| **it == b'{').count() > OBJECTS_MAX {
+        return Err(MappingError::shape("", "at most 100000 objects in one body"));
+    }
     serde_json::from_slice(body).map_err(|_| explain::<T>(body))
 }
 
@@ -60,6 +67,13 @@ mod tests {
         );
         check(r#"{"total_price_set":{"shop_money":{"amount":"1.00"}}}"#, "`total_price_set.shop_money`: expected a field `currency_code`");
         check(r#"{"updated_at":"yesterday"}"#, "`updated_at`: expected a time like 2026-01-31T12:00:00+01:00");
+    }
+
+    #[test]
+    fn a_body_that_is_all_braces_takes_no_memory() {
+        let body = |lines: usize| format!("{{\"line_items\":[{}]}}", vec!["{}"; lines].join(","));
+        check(&body(OBJECTS_MAX), "expected at most 100000 objects in one body");
+        assert!(parse::<Order>(body(OBJECTS_MAX - 1).as_bytes()).is_ok_and(|it| it.line_items.len() == OBJECTS_MAX - 1));
     }
 
     #[test]

@@ -199,3 +199,29 @@ proptest! {
         prop_assert_eq!(Order::decode(&before.encode()).unwrap().totals.total.shop.amount, amount);
     }
 }
+
+/// Groups within groups, which no message of ours has: a decoder that called itself for each would not come back.
+#[test]
+fn a_record_nested_without_end_is_a_decode_error() {
+    let [open, close] = [0x7b, 0x7c];
+    let nested = [vec![open; 10_000], vec![close; 10_000]].concat();
+    // The same inside of a field that we know: messages within messages.
+    let mut known = Vec::new();
+    for _ in 0..10_000 {
+        let mut around = vec![0x12];
+        prost::encoding::encode_varint(known.len() as u64, &mut around);
+        known = [around, known].concat();
+        if known.len() > 60_000 {
+            break;
+        }
+    }
+    for bytes in [nested, known] {
+        for name in ["tradewind.orders.v1.OrderChanged", "tradewind.refunds.v1.RefundChanged", "tradewind.inventory.v1.StockChanged"] {
+            let error = Changed::decode(name, &bytes).unwrap_err();
+            assert!(matches!(error, WireError::Decode { .. } | WireError::Missing { .. }), "{error}");
+            assert!(error.to_string().len() < 1024, "{error}");
+            let shown = crate::reflect::to_json(name, &bytes, false);
+            assert!(matches!(shown, Err(crate::reflect::Error::Decode { .. })) || matches!(error, WireError::Missing { .. }), "{name}");
+        }
+    }
+}

@@ -3,8 +3,11 @@
 //! Literal addresses are checked in the URL, names when they are resolved for the connection, so that no second look-up
 //! can give another address than the one that was checked.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use reqwest::Url;
@@ -57,7 +60,7 @@ pub enum Forbidden {
 /// The system's resolver has no address for a name.
 #[derive(Debug, thiserror::Error)]
 #[error("could not resolve the host name")]
-pub(super) struct LookupFailed(#[source] std::io::Error);
+pub(super) struct LookupFailed(#[source] io::Error);
 
 #[derive(Debug)]
 pub(super) struct Guard {
@@ -106,17 +109,32 @@ impl Guard {
     }
 }
 
-/// What reqwest asks for addresses.
-#[derive(Debug, Clone)]
-pub(super) struct Resolver(pub(super) std::sync::Arc<Guard>);
+/// What reqwest asks for addresses: once for each connection, and it connects to nothing else than what it is told.
+#[derive(Clone)]
+pub(super) struct Resolver {
+    guard: Arc<Guard>,
+    look_up: LookUp,
+}
+
+/// Whom it asks.
+type LookUp = Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>> + Send + Sync>;
+
+impl Resolver {
+    /// Of the system.
+    pub(super) fn new(guard: Arc<Guard>) -> Self {
+        let look_up: LookUp = Arc::new(|name| {
+            // Port 0: the connection takes it from the URL.
+            Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
+        });
+        Self { guard, look_up }
+    }
+}
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let guard = self.0.clone();
+        let (guard, found) = (self.guard.clone(), (self.look_up)(name.as_str().to_owned()));
         Box::pin(async move {
-            // Port 0: the connection takes it from the URL.
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(LookupFailed)?;
-            let addresses = guard.filter(name.as_str(), found.collect())?;
+            let addresses = guard.filter(name.as_str(), found.await.map_err(LookupFailed)?)?;
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
@@ -226,6 +244,26 @@ mod tests {
         assert_eq!(admit(&["erp.internal"], "https://erp.internal@example.com/"), Err(Forbidden::Credentials));
         assert_eq!(admit(&[], "https://user:pass@example.com/"), Err(Forbidden::Credentials));
         assert_eq!(admit(&[], "ftp://example.com/"), Err(Forbidden::Scheme));
+    }
+
+    /// A name server that gives a public address to whoever checks, and a private one to whoever connects.
+    #[tokio::test]
+    async fn a_name_that_is_rebound_is_refused_by_the_look_up_that_the_connection_is_made_from() {
+        let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = asked.clone();
+        let look_up: LookUp = Arc::new(move |_| {
+            let ip = ["93.184.215.14", "127.0.0.1"][count.fetch_add(1, std::sync::atomic::Ordering::SeqCst).min(1)];
+            Box::pin(async move { Ok(vec![SocketAddr::new(ip.parse().unwrap(), 0)]) })
+        });
+        let resolver = Resolver { guard: Arc::new(Guard::new(Vec::new())), look_up };
+        let resolve = async || resolver.resolve("rebound.example.com".parse().unwrap()).await.map(Iterator::collect::<Vec<_>>);
+        assert_eq!(resolve().await.unwrap(), ["93.184.215.14:0".parse().unwrap()]);
+        for _ in 0..2 {
+            assert_eq!(resolve().await.unwrap_err().downcast_ref(), Some(&Forbidden::Private));
+        }
+        // Admitting a URL looks nothing up: there is no answer to be kept from then.
+        assert_eq!(admit(&[], "https://rebound.example.com/"), Ok(()));
+        assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 3);
     }
 
     #[test]

@@ -66,6 +66,24 @@ async fn an_answer_is_never_unpacked() {
     assert_eq!(&body[..], b"zzzz");
 }
 
+/// Also packed: what would be gigabytes is given up at the limit, as it came.
+#[tokio::test]
+async fn an_answer_without_end_is_given_up_at_the_limit() {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let address = server(async move |mut stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
+        let (chunk, mut sent) = ([&b"10000\r\n"[..], &[0; 0x10000], b"\r\n"].concat(), 0_usize);
+        while stream.write_all(&chunk).await.is_ok() {
+            sent += chunk.len();
+        }
+        tell.send(sent).unwrap();
+    })
+    .await;
+    assert_eq!(exchange_with(address).await, Exchange::Unknown(Unknown::TooLarge));
+    let sent = told.await.unwrap();
+    assert!(sent < 16 << 20, "{sent} bytes of an answer of at most 1000");
+}
+
 #[tokio::test]
 async fn what_was_sent_without_a_whole_answer_is_unknown() {
     let reset = server(async |stream| drop(stream)).await;

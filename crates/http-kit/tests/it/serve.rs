@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -198,6 +199,47 @@ async fn one_byte_over_the_limit_is_413_and_the_limit_is_not() {
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
 }
 
+/// Senders that never end cost no more than the limit each, and what a socket buffers.
+#[tokio::test]
+async fn a_body_without_end_is_413_and_takes_no_memory_beyond_the_limit() {
+    let server = start(router(), roomy()).await;
+    let before = peak_memory();
+    let sending = (0..16).map(|_| async {
+        let mut stream = server.connect().await;
+        stream.write_all(b"POST /length HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
+        let (chunk, mut sent) = ([&b"10000\r\n"[..], &[b'x'; 0x10000], b"\r\n"].concat(), 0);
+        let (mut from, mut to) = stream.split();
+        let endless = async {
+            while to.write_all(&chunk).await.is_ok() {
+                sent += chunk.len();
+            }
+        };
+        let mut answer = [0; 12];
+        tokio::select! {
+            () = endless => {}
+            read = from.read_exact(&mut answer) => assert_eq!(read.unwrap(), answer.len()),
+        }
+        (String::from_utf8_lossy(&answer).into_owned(), sent)
+    });
+    let ended = timeout(NEVER, futures_util::future::join_all(sending)).await.expect("every sender is stopped");
+    for (answer, sent) in ended {
+        assert_eq!(answer, "HTTP/1.1 413", "after {sent} bytes");
+        assert!(sent < BODY_MAX + SOCKET_BUFFERS_MAX, "{sent} bytes went in");
+    }
+    let grown = peak_memory() - before;
+    assert!(grown < 128 << 20, "{grown} bytes of memory for 16 bodies of at most {BODY_MAX}");
+}
+
+/// What the kernel holds of one connection on both of its sides, at most.
+const SOCKET_BUFFERS_MAX: usize = 16 << 20;
+
+/// The most that this process ever had in memory.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:")).expect("Linux tells it");
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
 #[tokio::test]
 async fn an_encoded_body_is_415() {
     let server = start(router(), roomy()).await;
@@ -250,6 +292,61 @@ async fn silent_connections_up_to_the_cap_delay_others_only_until_their_deadline
     }
     let answer = server.talk(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
     assert!(answer.ends_with("hello"), "{answer}");
+}
+
+/// Those who trickle take places, and no more of them than there are: the rest waits outside without a file of ours.
+#[tokio::test]
+async fn trickling_clients_hold_no_more_files_than_there_are_places() {
+    let server = start(router(), Limits { connections: 8, header: 4 * SHORT, ..roomy() }).await;
+    let mut trickling = Vec::new();
+    for _ in 0..100 {
+        let mut stream = server.connect().await;
+        stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        trickling.push(stream);
+    }
+    let full = async {
+        while accepted(server.address.port()) < 8 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(NEVER, full).await.expect("all places are taken");
+    for stream in &mut trickling {
+        assert!(accepted(server.address.port()) <= 8);
+        let _cut_by_now = stream.write_all(b"x: y\r\n").await;
+    }
+    // They are thrown out one after the other, and somebody honest gets through.
+    let answer = server.talk(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.ends_with("hello"), "{answer}");
+}
+
+/// Connections to a port that a process has taken from the kernel: those that wait in its backlog have no file yet.
+fn accepted(port: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let is_ours = |line: &&str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        fields[1].ends_with(&format!(":{port:04X}")) && fields[3] == "01" && fields[9] != "0"
+    };
+    table.lines().skip(1).filter(is_ours).count()
+}
+
+#[tokio::test]
+async fn requests_in_one_go_are_answered_one_after_the_other() {
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (of_handler, most_of_handler) = (running.clone(), most.clone());
+    let one = get(async move || {
+        most_of_handler.fetch_max(of_handler.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        of_handler.fetch_sub(1, Ordering::SeqCst);
+        "one"
+    });
+    let server = start(Router::new().route("/", one), roomy()).await;
+    let requests = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(200);
+    let mut stream = server.connect().await;
+    stream.write_all(&requests).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+    let answers = rest(&mut stream).await;
+    assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 201);
+    assert_eq!(most.load(Ordering::SeqCst), 1, "one connection has one request at work");
 }
 
 #[tokio::test]

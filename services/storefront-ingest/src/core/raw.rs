@@ -236,6 +236,34 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        /// Its headers may be anything, and so may its value.
+        #[test]
+        fn whatever_lies_in_our_topic_is_a_delivery_or_is_named(
+            values in proptest::collection::vec((0..8_usize, proptest::collection::vec(proptest::prelude::any::<u8>(), 0..40)), 0..12),
+            good in 0..3_usize,
+            body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..60),
+        ) {
+            let mut record = record([of_gone("raw", &order(), at(1)), of_reread("raw", &order(), "t", Bytes::new(), at(1))][good % 2].clone());
+            let names = [headers::CE_TYPE, headers::CONNECTION, headers::SOURCE_TOPIC, headers::DELIVERY, headers::TRIGGERED_AT,
+                headers::RECEIVED_AT, headers::READ_AT, headers::FOUND_BY];
+            for (name, value) in values {
+                record.headers.set(names[name], value);
+            }
+            if good < 2 {
+                record.value = body.into();
+            }
+            let (read, again) = (super::read(&record), super::read(&record));
+            let text = |it: &Result<Raw, Fault>| match it {
+                Ok(raw) => format!("{raw:?}"),
+                Err(fault) => format!("{} {}", fault.code, fault.message),
+            };
+            proptest::prop_assert_eq!(text(&read), text(&again));
+            proptest::prop_assert!(read.is_ok() || read.is_err_and(|it| it.code == "raw_record_malformed"));
+            let _known = (finder(&record), subject(&record));
+        }
+    }
+
     #[test]
     fn a_foreign_record_in_our_topic_is_named() {
         let mut foreign = record(of_gone("raw", &order(), at(1)));

@@ -87,16 +87,22 @@ impl Door {
             let detail = "No connection of this name is configured here; check the address that the webhook was registered with.";
             Problem::new(StatusCode::NOT_FOUND, "unknown_connection", "Unknown connection", detail)
         })?;
+        let unsigned = |detail| Err(Problem::new(StatusCode::UNAUTHORIZED, "bad_signature", "Signature refused", detail));
+        if !connection.webhooks.is_signed(headers) {
+            return unsigned("The signature header is missing, or is none. Nothing of the body was read.");
+        }
         let limit = self.settings.body_bytes_max;
         let bytes = body::read(headers, body, limit).await.inspect_err(|error| {
             if matches!(error, BodyError::TooLarge { .. }) {
                 self.oversize.note(&self.store, name, &connection.webhooks.facts(id, headers, &[]), limit);
             }
         })?;
-        if !connection.webhooks.verify(headers, &bytes) {
-            let detail = "The signature does not match these bytes under any active secret of this connection; check the app's secret.";
-            return Err(Problem::new(StatusCode::UNAUTHORIZED, "bad_signature", "Signature refused", detail));
-        }
+        let Some(secret) = connection.webhooks.verify(headers, &bytes) else {
+            return unsigned(
+                "The signature does not match these bytes under any active secret of this connection; check the app's secret.",
+            );
+        };
+        self.metrics.signature(name, secret);
         let facts = connection.webhooks.facts(id, headers, &bytes);
         let now = Utc::now();
         self.keep(raw::of_webhook(&self.raw_topic, id, &facts, bytes, now)).await?;

@@ -1,8 +1,10 @@
 //! The door from outside.
 
 use bytes::Bytes;
+use connector::Platforms;
 use http::{HeaderName, Method, StatusCode, header};
 use sandbox::shopify::{HMAC, RawDelivery, TOPIC, WEBHOOK_ID};
+use service_kit::Life;
 use testkit::{eventually, eventually_eq};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -126,6 +128,67 @@ async fn two_secrets_are_good_while_one_takes_over_from_the_other() {
     let running = rig.start().await;
     assert_eq!((status(SECRET, "5").await, status("the next one", "6").await), (401, 200));
     assert_eq!(rig.settled().await.count("discarded"), 5);
+    running.stop().await;
+}
+
+/// A shop under load takes a new secret into use while the door is open. Nothing is refused, and the old one is good for no longer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_is_changed_under_load_without_a_restart_or_a_refusal() {
+    let Some(rig) = Rig::new().await else { return };
+    let running = rig.start().await;
+    let body = Bytes::from_static(b"{\"id\":1}");
+    let status = async |secret: &str, id: String| {
+        post(&rig.url, &signed("app/uninstalled", &id, &sign(secret, &body)), body.clone()).await.status.as_u16()
+    };
+    let burst = async |secret: &str, name: &str| {
+        let all = (0..40).map(|n| status(secret, format!("{name}{n}")));
+        futures_util::future::join_all(all).await.into_iter().filter(|it| *it != 200).count()
+    };
+    let refused = [
+        burst(SECRET, "before").await,
+        {
+            // While deliveries of the old one are on their way.
+            let (old, ()) = tokio::join!(burst(SECRET, "during"), async { rig.secret(0, &format!("the next one\n{SECRET}\n")) });
+            old
+        },
+        burst("the next one", "new").await,
+        burst(SECRET, "late").await,
+    ];
+    assert_eq!(refused, [0; 4]);
+    rig.secret(0, "the next one\n");
+    eventually_eq(SOON, 401, async || status(SECRET, "retired".to_owned()).await).await;
+    assert_eq!(burst("the next one", "after").await, 0);
+    running.stop().await;
+}
+
+/// Nothing unchecked is let in, so without a secret there is no door.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_secret_the_service_does_not_start() {
+    let Some(rig) = Rig::new().await else { return };
+    let start = async || {
+        let platforms = Platforms::default().with_storefront(connector_shopify::Shopify);
+        storefront_ingest::run(rig.settings(), platforms, Life::default()).await.map(drop).unwrap_err()
+    };
+    rig.secrets(&[]);
+    assert!(format!("{:#}", start().await).contains("names no file"), "no file is named");
+    rig.secrets(&["\n"]);
+    assert!(format!("{:#}", start().await).contains("is empty"), "the file has none");
+    assert!(tokio::net::TcpStream::connect(("127.0.0.1", rig.door())).await.is_err(), "nobody listens");
+}
+
+/// Whoever can't show a signature is not listened to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_signature_no_byte_of_the_body_is_waited_for() {
+    let Some(rig) = Rig::new().await else { return };
+    let running = rig.start().await;
+    for header in ["", "X-Shopify-Hmac-Sha256: c2hvcnQ=\r\n"] {
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", rig.door())).await.unwrap();
+        let head = format!("POST /webhooks/shop-eu HTTP/1.1\r\nHost: x\r\n{header}Content-Length: 4000000\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        tokio::time::timeout(SOON, stream.read_exact(&mut answer)).await.expect("it does not wait for the body").unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 401");
+    }
     running.stop().await;
 }
 

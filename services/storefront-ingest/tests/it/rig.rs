@@ -100,7 +100,7 @@ impl Rig {
     pub(super) fn secrets(&self, secrets: &[&str]) {
         std::fs::write(self.file("token"), "sandbox-access-token").unwrap();
         for (n, secret) in secrets.iter().enumerate() {
-            std::fs::write(self.file(&format!("secret{n}")), secret).unwrap();
+            self.secret(n, secret);
         }
         let files: Vec<_> = (0..secrets.len()).map(|n| self.file(&format!("secret{n}"))).collect();
         let text = format!(
@@ -125,6 +125,13 @@ impl Rig {
             self.url,
         );
         std::fs::write(self.file("config.toml"), text).unwrap();
+    }
+
+    /// The text of a file of secrets, changed in one step while the service runs.
+    pub(super) fn secret(&self, n: usize, text: &str) {
+        let beside = self.file("next-secret");
+        std::fs::write(&beside, text).unwrap();
+        std::fs::rename(beside, self.file(&format!("secret{n}"))).unwrap();
     }
 
     fn file(&self, name: &str) -> std::path::PathBuf {
