@@ -101,6 +101,13 @@ chaos-kill-points: setup ## Have each process die wherever that must be harmless
 	cargo build --workspace --bins
 	TRADEWIND_BUILT=1 target/armed/chaos --seed $(SEED) --rate 3 --kill-points $(REPEATS) --programs target/armed
 
+# Of each target.
+SECONDS ?= 60
+
+.PHONY: fuzz
+fuzz: ## Give every parser that reads what strangers send to the fuzzer (SECONDS=60 each); fails when it finds something
+	deploy/local/fuzz.sh $(SECONDS)
+
 .PHONY: bench
 bench: setup ## Measure against peers and physical limits, print the table
 	deploy/local/bench.sh

@@ -64,6 +64,26 @@ pub mod dlq {
     pub const LAST_FAILED_AT: &str = "dlq.last_failed_at";
     /// The value was too large to be published: its size. The letter itself has it.
     pub const VALUE_OMITTED: &str = "dlq.value_omitted";
+
+    /// All of the above.
+    pub const ALL: [&str; 16] = [
+        SCHEMA,
+        ID,
+        GROUP,
+        EVENT_ID,
+        AGGREGATE,
+        ORIGIN_TOPIC,
+        ORIGIN_PARTITION,
+        ORIGIN_OFFSET,
+        ERROR_CLASS,
+        ERROR_CODE,
+        ERROR_MESSAGE,
+        ERROR_FINGERPRINT,
+        ATTEMPTS,
+        FIRST_FAILED_AT,
+        LAST_FAILED_AT,
+        VALUE_OMITTED,
+    ];
 }
 
 pub const PROTOBUF: &str = "application/protobuf";
@@ -109,13 +129,18 @@ impl Headers {
         self.0.push((name.into(), value.into()));
     }
 
-    /// Replaces the value, or appends it: one value per name.
+    /// Replaces the value, or appends it: one value per name, also where a foreign record brought several.
     pub fn set(&mut self, name: &str, value: impl Into<Bytes>) {
         let value = value.into();
-        match self.0.iter_mut().find(|(known, _)| known == name) {
-            Some((_, known)) => *known = value,
-            None => self.push(self::name(name), value),
-        }
+        let Some(first) = self.0.iter().position(|(known, _)| known == name) else {
+            return self.push(self::name(name), value);
+        };
+        self.0[first].1 = value;
+        let mut place = 0;
+        self.0.retain(|(known, _)| {
+            place += 1;
+            place <= first + 1 || known != name
+        });
     }
 
     pub fn get(&self, name: &str) -> Option<&Bytes> {
@@ -165,6 +190,18 @@ mod tests {
         headers.set(CE_TYPE, "t");
         headers.set(CE_ID, "b");
         assert_eq!(headers.iter().map(|(name, value)| (name, &value[..])).collect::<Vec<_>>(), [(CE_ID, &b"b"[..]), (CE_TYPE, &b"t"[..])]);
+    }
+
+    /// The letter of a record that was a letter of somebody else's, with headers that were appended and not replaced.
+    #[test]
+    fn of_a_name_that_a_record_brought_twice_only_what_was_set_is_left() {
+        let mut headers = Headers::default();
+        for (name, value) in [("a", "1"), (dlq::ERROR_CODE, "old"), ("a", "2"), (dlq::ERROR_CODE, "older")] {
+            headers.push(name, value);
+        }
+        headers.set(dlq::ERROR_CODE, "new");
+        let left: Vec<_> = headers.iter().map(|(name, value)| (name, &value[..])).collect();
+        assert_eq!(left, [("a", &b"1"[..]), (dlq::ERROR_CODE, b"new"), ("a", b"2")]);
     }
 
     #[test]

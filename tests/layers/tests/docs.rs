@@ -88,7 +88,9 @@ fn every_file_that_a_document_names_exists() {
     for file in files("md") {
         let text = fs::read_to_string(&file).expect("a text");
         for path in markdown::code_spans(&text).into_iter().filter(|it| markdown::is_path(it)) {
-            if !repository().join(&path).exists() {
+            // A test in it may be named as well, see below.
+            let path = path.split("::").next().unwrap_or_default();
+            if !repository().join(path).exists() {
                 offences.push(format!("{}: there is no {path}", tree::shown(&file)));
             }
         }
@@ -119,6 +121,26 @@ fn every_trap_has_its_tests_and_every_test_is_there() {
         }
     }
     assert_none(&offences);
+}
+
+/// Written `<file>::<test>`. A promise whose test was renamed or thrown away is one that nobody keeps.
+#[test]
+fn every_test_that_a_document_names_is_in_its_file() {
+    let mut offences = Vec::new();
+    let mut named = 0;
+    for file in files("md") {
+        let text = fs::read_to_string(&file).expect("a text");
+        for span in markdown::code_spans(&text).into_iter().filter(|it| markdown::is_path(it)) {
+            let Some((path, test)) = span.split_once("::") else { continue };
+            named += 1;
+            let source = fs::read_to_string(repository().join(path)).unwrap_or_default();
+            if !has_test(&source, test) {
+                offences.push(format!("{}: there is no test {test} in {path}", tree::shown(&file)));
+            }
+        }
+    }
+    assert_none(&offences);
+    assert!(named > 0, "docs/security.md names some");
 }
 
 /// A function behind an attribute that makes it a test, and nothing between that and its end that ignores it.
