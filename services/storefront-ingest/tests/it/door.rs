@@ -8,7 +8,7 @@ use service_kit::Life;
 use testkit::{eventually, eventually_eq};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::rig::{Answer, Rig, SECRET, SOON, post, send, sign};
+use super::rig::{Answer, Rig, SECRET, SOON, client, post, send, send_by, sign};
 
 /// Stands in bodies, headers and paths, and in no answer.
 const CANARY: &str = "ada.lovelace-4711";
@@ -137,8 +137,11 @@ async fn a_secret_is_changed_under_load_without_a_restart_or_a_refusal() {
     let Some(rig) = Rig::new().await else { return };
     let running = rig.start().await;
     let body = Bytes::from_static(b"{\"id\":1}");
+    let client = client();
     let status = async |secret: &str, id: String| {
-        post(&rig.url, &signed("app/uninstalled", &id, &sign(secret, &body)), body.clone()).await.status.as_u16()
+        let signature = sign(secret, &body);
+        let headers = signed("app/uninstalled", &id, &signature);
+        send_by(&client, Method::POST, &rig.url, &headers, Some(body.clone())).await.status.as_u16()
     };
     let burst = async |secret: &str, name: &str| {
         let all = (0..40).map(|n| status(secret, format!("{name}{n}")));

@@ -288,15 +288,24 @@ pub(super) async fn post(url: &str, headers: &[(HeaderName, &str)], body: impl I
 }
 
 pub(super) async fn send(method: Method, url: &str, headers: &[(HeaderName, &str)], body: Option<Bytes>) -> Answer {
+    send_by(&client(), method, url, headers, body).await
+}
+
+/// For many requests: to make one takes longer than to use it.
+pub(super) fn client() -> Client {
     let settings = http_kit::client::Settings {
         allow_private: vec!["127.0.0.0/8".parse().unwrap()],
         read: SOON,
         total: SOON,
         ..http_kit::client::Settings::default()
     };
+    Client::new(&settings).unwrap()
+}
+
+pub(super) async fn send_by(client: &Client, method: Method, url: &str, headers: &[(HeaderName, &str)], body: Option<Bytes>) -> Answer {
     let headers = headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect();
     let outgoing = Outgoing { method, url: url.to_owned(), headers, body };
-    match Client::new(&settings).unwrap().send(outgoing).await {
+    match client.send(outgoing).await {
         Exchange::Answered { status, headers, body } => Answer { status, headers, body },
         other => panic!("{other:?}"),
     }
