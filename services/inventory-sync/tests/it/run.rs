@@ -29,8 +29,12 @@ struct Memory(Arc<FakeShop>);
 struct Silent;
 
 impl Webhooks for Silent {
-    fn verify(&self, _: &HeaderMap, _: &[u8]) -> bool {
+    fn is_signed(&self, _: &HeaderMap) -> bool {
         false
+    }
+
+    fn verify(&self, _: &HeaderMap, _: &[u8]) -> Option<usize> {
+        None
     }
 
     fn facts(&self, connection: &ConnectionId, _: &HeaderMap, _: &[u8]) -> DeliveryFacts {
