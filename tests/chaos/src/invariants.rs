@@ -33,6 +33,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) resources: Vec<(String, Resources, Resources)>,
     /// What was wrong with what services said of their own health.
     pub(crate) health: Vec<String>,
+    /// What was waited for in vain after the last fault.
+    pub(crate) restless: Vec<String>,
     /// Wrong levels while the ERP's word on its last sales was missing.
     pub(crate) unseen: Vec<String>,
 }

@@ -12,6 +12,7 @@ mod load;
 mod proxy;
 mod report;
 mod resources;
+mod rest;
 mod run;
 mod schedule;
 mod seconds;
@@ -79,7 +80,9 @@ impl Args {
             None => {
                 let time = if self.kill_points > 0 { Duration::ZERO } else { Duration::from_secs(self.seconds) };
                 let (kill_points, kill_at) = (self.kill_points, self.kill_at.clone());
-                Plan { seed, rate: self.rate, kill_points, kill_at, faults: schedule::schedule(seed, time) }
+                // The more there is to mend, the longer it takes.
+                let patience = schedule::patience() + self.seconds / 4;
+                Plan { seed, rate: self.rate, kill_points, kill_at, patience, faults: schedule::schedule(seed, time) }
             }
         };
         for (number, it) in plan.faults.iter().enumerate() {

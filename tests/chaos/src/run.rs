@@ -7,7 +7,6 @@ use anyhow::Context as _;
 use e2e::{Installation, Program, SOON};
 use sandbox::effects::Kind;
 use sandbox::shopify::traces;
-use serde_json::Value;
 use store::account::Account;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -20,6 +19,7 @@ use crate::invariants::{self, Evidence, Snapshot};
 use crate::load::{self, Done, Load};
 use crate::report::Report;
 use crate::resources::Resources;
+use crate::rest::{Rest, give_up_or_replay};
 use crate::schedule::{Plan, Planned};
 use crate::unseen::unseen_sales_count;
 use crate::watch::{Seen, watch};
@@ -55,38 +55,51 @@ struct Ending {
     resources: Vec<(String, Resources, Resources)>,
     health: Vec<String>,
     unseen: Vec<String>,
+    restless: Vec<String>,
 }
 
 async fn play(world: &mut World, plan: &Plan) -> anyhow::Result<Ending> {
     let before = resources(&mut world.parts);
     let broken = break_it(world, plan).await?;
 
-    let mended = Instant::now();
-    let account = settle(&world.it).await?;
+    let (mended, mut rest) = (Instant::now(), Rest::within(Duration::from_secs(plan.patience)));
+    let account = rest.comes(&world.it).await?;
     let settled_in = mended.elapsed();
     let booked_too_early = too_early(&world.it, &broken.done);
     let before_repair = Snapshot { account, booked_too_early };
     load::repair(&world.it)?;
-    give_up_or_replay(&world.it).await?;
-    stock_rests(&world.it).await;
-    let unseen = unseen_sales_count(&world.it).await?;
-    stock_rests(&world.it).await;
-    let account = settle(&world.it).await?;
+    give_up_or_replay(&world.it, &mut rest).await?;
+    rest.comes_to_stock(&world.it).await;
+    let unseen = unseen_sales_count(&world.it, &mut rest).await?;
+    rest.comes_to_stock(&world.it).await;
+    let account = rest.comes(&world.it).await?;
 
     let health = health(&mut world.parts).await;
     // Kafka was frozen for it, and takes a moment to answer again.
     testkit::eventually(SOON, async || world.it.scope().await).await;
     let after = resources(&mut world.parts);
     let resources = before.into_iter().zip(after).map(|((name, before), (_, after))| (name, before, after)).collect();
-    Ok(Ending { broken, settled_in, before_repair, account, resources, health, unseen })
+    Ok(Ending { broken, settled_in, before_repair, account, resources, health, unseen, restless: rest.never })
 }
 
 /// Asks the checkers, and counts.
 async fn tell(report: &mut Report, it: &Installation, ending: Ending, logs: &[(String, String)]) {
-    let Ending { broken, settled_in, before_repair, account, resources, health, unseen } = ending;
+    let Ending { broken, settled_in, before_repair, account, resources, health, unseen, restless } = ending;
     let (deliveries, erp) = (traces(&it.shop.log().effects()), it.erp.effects());
-    let evidence =
-        Evidence { it, done: &broken.done, seen: &broken.seen, before_repair, account, deliveries, erp, logs, resources, health, unseen };
+    let evidence = Evidence {
+        it,
+        done: &broken.done,
+        seen: &broken.seen,
+        before_repair,
+        account,
+        deliveries,
+        erp,
+        logs,
+        resources,
+        health,
+        unseen,
+        restless,
+    };
     report.invariants = invariants::check(&evidence).await;
     report.invariants.extend(broken.deaths.as_ref().map(Deaths::all_happened));
     report.figures.sent = evidence.deliveries.len();
@@ -149,60 +162,9 @@ pub(crate) async fn first_effect(it: &Installation) -> Duration {
     timeout(HEAL_MAX, happens).await.map_or(HEAL_MAX, |()| begun.elapsed())
 }
 
-/// Waits until nothing is in flight any more.
-pub(crate) async fn settle(it: &Installation) -> anyhow::Result<Account> {
-    let begun = Instant::now();
-    loop {
-        match it.has_settled(0).await {
-            Ok(account) => return Ok(account),
-            Err(why) if begun.elapsed() > SETTLE_MAX => anyhow::bail!("I13: not settled after {SETTLE_MAX:?}: {why}"),
-            Err(_) => sleep(Duration::from_millis(500)).await,
-        }
-    }
-}
-
 fn too_early(it: &Installation, done: &Done) -> Vec<String> {
     let of_order = |key: &&String| key.rsplit('/').next().map(|id| !it.erp.sales_of(id).is_empty()) == Some(true);
     done.unbookable.iter().filter(of_order).map(|key| format!("{key} is in the ERP, which did not know its item")).collect()
-}
-
-/// What is no order is discarded, everything else is tried again, until nothing is left.
-async fn give_up_or_replay(it: &Installation) -> anyhow::Result<()> {
-    for _ in 0..ROUNDS_MAX {
-        let letters = it.letters().await;
-        let dead: Vec<&Value> = letters.iter().filter(|it| it["state"] == "dead").collect();
-        if dead.is_empty() {
-            break;
-        }
-        for letter in dead {
-            give_up_or_replay_one(it, letter).await?;
-        }
-        settle(it).await?;
-    }
-    Ok(())
-}
-
-async fn give_up_or_replay_one(it: &Installation, letter: &Value) -> anyhow::Result<()> {
-    let text = |field: &str| letter.get(field).and_then(Value::as_str).unwrap_or_default();
-    let replay = async |reason| it.tradewind(&["--json", "dlq", "replay", text("id"), "--reason", reason]).await;
-    if text("group") != "mapper" {
-        let done = replay("all is well again").await;
-        anyhow::ensure!(done.code == 0, "{letter}: {done:?}");
-        return Ok(());
-    }
-    let done = it.tradewind(&["--json", "dlq", "discard", text("id"), "--held", "release", "--reason", "not an order"]).await;
-    anyhow::ensure!(done.code == 0, "{letter}: {done:?}");
-    // Somebody who does not know that: they are told. What comes of it is asked of the audit.
-    replay("I did not know that it was discarded").await;
-    Ok(())
-}
-
-/// The last levels are pushed a moment after the last event.
-async fn stock_rests(it: &Installation) {
-    let begun = Instant::now();
-    while begun.elapsed() < STOCK_MAX && !e2e::stock_differs(it).is_empty() {
-        sleep(Duration::from_millis(200)).await;
-    }
 }
 
 /// All are well at the end; and the door says so when neither Kafka nor PostgreSQL would keep what it takes.
@@ -246,8 +208,4 @@ async fn keep(folder: TempDir, logs: &[(String, String)], database: &str) -> any
     Ok(path)
 }
 
-/// A list has at most a hundred letters, and what is held behind one may fail by itself.
-const ROUNDS_MAX: usize = 100;
 const HEAL_MAX: Duration = Duration::from_secs(10);
-const SETTLE_MAX: Duration = Duration::from_secs(240);
-const STOCK_MAX: Duration = Duration::from_secs(60);

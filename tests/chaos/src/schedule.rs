@@ -29,7 +29,15 @@ pub(crate) struct Plan {
     /// At those only whose names begin so.
     #[serde(default)]
     pub(crate) kill_at: String,
+    /// For all waits together after the last fault, in seconds.
+    #[serde(default = "patience")]
+    pub(crate) patience: u64,
     pub(crate) faults: Vec<Planned>,
+}
+
+/// Minutes: what had piled up is worked off by two cores that do everything else as well.
+pub(crate) fn patience() -> u64 {
+    300
 }
 
 impl Plan {
@@ -265,7 +273,7 @@ mod tests {
     fn a_schedule_comes_back_from_its_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("schedule.json");
-        let plan = Plan { seed: 7, rate: 6.0, kill_points: 0, kill_at: String::new(), faults: schedule(7, MINUTES) };
+        let plan = Plan { seed: 7, rate: 6.0, kill_points: 0, kill_at: String::new(), patience: patience(), faults: schedule(7, MINUTES) };
         plan.write(&path).unwrap();
         assert_eq!(Plan::read(&path).unwrap(), plan);
         std::fs::write(&path, "{}").unwrap();

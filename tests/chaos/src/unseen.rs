@@ -1,23 +1,20 @@
 //! Between its confirm and the ERP's next word on stock, an order counts as sold: looked at while nobody can read the ERP's stock.
 
-use std::time::Duration;
-
 use e2e::{Installation, order};
 use sandbox::faults::{Fault, Rule};
 use sandbox::payloads::PaymentWish;
-use testkit::eventually_eq;
 
-use crate::run::settle;
+use crate::rest::Rest;
 
 /// With everything at rest. Returns the items of which the shop shows something else than the logs give.
-pub(crate) async fn unseen_sales_count(it: &Installation) -> anyhow::Result<Vec<String>> {
+pub(crate) async fn unseen_sales_count(it: &Installation, rest: &mut Rest) -> anyhow::Result<Vec<String>> {
     let blocked = it.erp.fault(Rule::new(Fault::status(500)).on("model.stock.move.search_read").always())?;
     let sku = &it.erp.settings().items[0].sku;
     it.shop.place_order(&order().with(sku, 2).discounted_by([]).paid_by(PaymentWish::Paid))?;
-    settle(it).await?;
-    eventually_eq(PATIENCE, 0, async || behind(it).await).await;
+    rest.comes(it).await?;
+    rest.comes_when("what the confirm led to was not read", async || behind(it).await > 0).await;
     let unpushed = "select count(*) from stock.desired where pushed_generation < generation";
-    eventually_eq(PATIENCE, 0, async || it.count(unpushed).await).await;
+    rest.comes_when("the level was not pushed", async || it.count(unpushed).await > 0).await;
     let mut wrong: Vec<String> = e2e::stock_differs(it).into_iter().map(|it| format!("confirmed, and not seen yet: {it}")).collect();
     if !it.erp.plan().rules().iter().any(|it| it.id == blocked && it.hit > 0) {
         wrong.push("nobody asked for the ERP's stock while it could not be read".to_owned());
@@ -31,5 +28,3 @@ async fn behind(it: &Installation) -> usize {
     let scope = it.scope().await;
     scope.map_or(usize::MAX, |it| it.progress.iter().filter(|it| it.committed.unwrap_or(it.start) < it.end).count())
 }
-
-const PATIENCE: Duration = Duration::from_secs(60);

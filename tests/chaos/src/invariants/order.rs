@@ -56,7 +56,7 @@ pub(super) async fn no_lag(of: &Evidence<'_>) -> Finding {
         let behind = behind.map(|it| format!("{} is at {:?} of {} in {}[{}]", it.group, it.committed, it.end, it.topic, it.partition));
         let behind: Vec<String> = behind.collect();
         if behind.is_empty() || begun.elapsed() > LAG_MAX {
-            return finding(format!("{} partitions", scope.progress.len()), behind);
+            return finding(format!("{} partitions", scope.progress.len()), [of.restless.clone(), behind].concat());
         }
         sleep(Duration::from_millis(200)).await;
     }

@@ -1,0 +1,94 @@
+//! After the last fault: waits until the world is at rest, and does what operators do about letters.
+
+use std::time::{Duration, Instant};
+
+use e2e::Installation;
+use serde_json::Value;
+use store::account::Account;
+use tokio::time::sleep;
+
+/// Patience for all the waits of a run together. Where it ends, the checkers are asked nevertheless.
+pub(crate) struct Rest {
+    left: Duration,
+    /// What was waited for in vain.
+    pub(crate) never: Vec<String>,
+}
+
+impl Rest {
+    pub(crate) fn within(left: Duration) -> Self {
+        Self { left, never: Vec::new() }
+    }
+
+    /// Until nothing is in flight any more. Returns how things stand then.
+    pub(crate) async fn comes(&mut self, it: &Installation) -> anyhow::Result<Account> {
+        let begun = Instant::now();
+        let account = loop {
+            match it.has_settled(0).await {
+                Ok(account) => break account,
+                Err(why) if begun.elapsed() > self.left => {
+                    self.never.push(format!("not settled: {why}"));
+                    break it.try_account().await.map_err(|it| anyhow::anyhow!("the account can't be drawn up: {it}"))?;
+                }
+                Err(_) => sleep(Duration::from_millis(500)).await,
+            }
+        };
+        self.left = self.left.saturating_sub(begun.elapsed());
+        Ok(account)
+    }
+
+    /// The last levels are pushed a moment after the last event. What they are then is asked of the shop.
+    pub(crate) async fn comes_to_stock(&mut self, it: &Installation) {
+        let begun = Instant::now();
+        while begun.elapsed() < self.left && !e2e::stock_differs(it).is_empty() {
+            sleep(Duration::from_millis(200)).await;
+        }
+        self.left = self.left.saturating_sub(begun.elapsed());
+    }
+
+    /// Until a look finds nothing.
+    pub(crate) async fn comes_when(&mut self, what: &str, mut is_left: impl AsyncFnMut() -> bool) {
+        let begun = Instant::now();
+        while is_left().await {
+            if begun.elapsed() > self.left {
+                self.never.push(what.to_owned());
+                break;
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+        self.left = self.left.saturating_sub(begun.elapsed());
+    }
+}
+
+/// What is no order is discarded, everything else is tried again, until nothing is left.
+pub(crate) async fn give_up_or_replay(it: &Installation, rest: &mut Rest) -> anyhow::Result<()> {
+    for _ in 0..ROUNDS_MAX {
+        let letters = it.letters().await;
+        let dead: Vec<&Value> = letters.iter().filter(|it| it["state"] == "dead").collect();
+        if dead.is_empty() {
+            break;
+        }
+        for letter in dead {
+            give_up_or_replay_one(it, letter).await?;
+        }
+        rest.comes(it).await?;
+    }
+    Ok(())
+}
+
+async fn give_up_or_replay_one(it: &Installation, letter: &Value) -> anyhow::Result<()> {
+    let text = |field: &str| letter.get(field).and_then(Value::as_str).unwrap_or_default();
+    let replay = async |reason| it.tradewind(&["--json", "dlq", "replay", text("id"), "--reason", reason]).await;
+    if text("group") != "mapper" {
+        let done = replay("all is well again").await;
+        anyhow::ensure!(done.code == 0, "{letter}: {done:?}");
+        return Ok(());
+    }
+    let done = it.tradewind(&["--json", "dlq", "discard", text("id"), "--held", "release", "--reason", "not an order"]).await;
+    anyhow::ensure!(done.code == 0, "{letter}: {done:?}");
+    // Somebody who does not know that: they are told. What comes of it is asked of the audit.
+    replay("I did not know that it was discarded").await;
+    Ok(())
+}
+
+/// A list has at most a hundred letters, and what is held behind one may fail by itself.
+const ROUNDS_MAX: usize = 100;
