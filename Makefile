@@ -52,7 +52,7 @@ check: setup ## Everything that judges the source without running it
 	@test -f $(BASELINE) || { echo "$(BASELINE) is missing: without it a contract could break unseen" >&2; exit 1; }
 	$(BUF) breaking --against $(BASELINE)
 	$(DENY) check licenses bans sources
-	shellcheck $(wildcard deploy/local/*.sh) crates/testkit/shared.sh .ci/run
+	shellcheck $(wildcard deploy/local/*.sh tests/chaos/*.sh) crates/testkit/shared.sh .ci/run
 
 .PHONY: fmt
 fmt: ## Format Rust and protobuf sources
