@@ -1,5 +1,6 @@
 //! One run: start, break, mend, ask.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -106,7 +107,9 @@ async fn tell(report: &mut Report, it: &Installation, ending: Ending, logs: &[(S
     report.figures.acked = evidence.deliveries.values().filter(|it| it.is_acked()).count();
     report.figures.orders = broken.done.orders;
     report.figures.odd = [broken.done.repeats, broken.done.poison, broken.done.forgeries.len() as u64];
-    report.figures.applied = evidence.erp.entries().iter().filter(|it| it.kind == Kind::Applied).count();
+    // A request may do several things, and what people do in the ERP itself was asked by nobody.
+    let applied: BTreeSet<u64> = evidence.erp.entries().iter().filter(|it| it.kind == Kind::Applied).filter_map(|it| it.request).collect();
+    report.figures.applied = applied.len();
     report.figures.requests = evidence.erp.entries().iter().filter(|it| it.kind == Kind::Received).count();
     report.figures.slowest_heal = broken.slowest_heal;
     report.figures.settled_in = settled_in;
