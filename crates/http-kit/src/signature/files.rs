@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
@@ -64,28 +64,28 @@ impl SecretFiles {
     /// As [`Secrets::verify`], by the secrets that the files have now.
     pub fn verify(&self, signature: &[u8], encoding: Encoding, parts: &[&[u8]]) -> Option<usize> {
         self.look(LOOK_EVERY);
-        let (secrets, generation) = self.now();
-        let found = secrets.verify(signature, encoding, parts);
+        let (found, generation) = {
+            let now = self.now();
+            (now.secrets.verify(signature, encoding, parts), now.generation)
+        };
         if found.is_some() || !is_signature(signature, encoding) {
             return found;
         }
         // Forged ones come here, too; looking costs less than what was verified. Whoever looked, new secrets are tried.
         self.look(Duration::ZERO);
-        let (secrets, newer) = self.now();
-        if newer == generation { None } else { secrets.verify(signature, encoding, parts) }
+        let now = self.now();
+        if now.generation == generation { None } else { now.secrets.verify(signature, encoding, parts) }
     }
 
-    fn now(&self) -> (Secrets, u64) {
-        let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
-        (now.secrets.clone(), now.generation)
+    fn now(&self) -> RwLockReadGuard<'_, Now> {
+        self.now.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the files again if they have changed and were not looked at for so long.
     ///
     /// What can't be read leaves the secrets as they were: a file that is written just now must not refuse what is signed rightly.
     fn look(&self, every: Duration) {
-        let looked_at = self.now.read().unwrap_or_else(PoisonError::into_inner).looked_at;
-        if looked_at.elapsed() < every {
+        if self.now().looked_at.elapsed() < every {
             return;
         }
         let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
@@ -161,10 +161,16 @@ mod tests {
             self.0.path().join("secret")
         }
 
-        /// In one step, as Kubernetes and `mv` do it.
+        /// In one step, as Kubernetes and `mv` do it. Never twice within a tick of the file system's clock, as nobody does.
         fn write(&self, text: &str) {
             let beside = self.0.path().join("next");
-            fs::write(&beside, text).unwrap();
+            let before = stamp(&self.file()).ok().map(|it| it.changed);
+            loop {
+                fs::write(&beside, text).unwrap();
+                if Some(stamp(&beside).unwrap().changed) > before {
+                    break;
+                }
+            }
             fs::rename(beside, self.file()).unwrap();
         }
 
@@ -224,8 +230,6 @@ mod tests {
                     std::thread::yield_now();
                 }
                 folder.write(&secret(n + 1));
-                // The file system's clock ticks: nobody rotates twice within a tick.
-                std::thread::sleep(Duration::from_millis(20));
             }
             done.store(true, Ordering::SeqCst);
         });
