@@ -32,6 +32,17 @@ pub struct Progress {
     pub end: i64,
 }
 
+impl Progress {
+    /// The next offset to be read, also of a group that never committed.
+    pub fn next(&self) -> i64 {
+        self.committed.unwrap_or(self.start)
+    }
+
+    pub fn is_behind(&self) -> bool {
+        self.next() < self.end
+    }
+}
+
 /// What the account is about. Topics by their full names.
 #[derive(Debug, Clone)]
 pub struct Scope {
@@ -159,7 +170,6 @@ pub async fn account_of(store: &Store, scope: &Scope, part: &Part) -> Result<Acc
 
 /// Obligations behind the sums of a part, as they were taken on.
 pub async fn items(store: &Store, scope: &Scope, part: &Part, after: Option<&Cursor>, limit: i64) -> Result<Items, Error> {
-    let timeless = counted(store, scope, part).await?.into_iter().filter(|it| part.has(&it.line)).map(|it| it.timeless).sum();
     let sql = format!(
         "{OBLIGATIONS} select * from obligation
          where {IN_WINDOW} and ($10::text is null or source = $10) and ($11::text is null or kind = $11)
@@ -181,7 +191,28 @@ pub async fn items(store: &Store, scope: &Scope, part: &Part, after: Option<&Cur
     let is_last = items.len() as i64 <= limit;
     items.truncate(usize::try_from(limit).unwrap_or_default());
     let next = items.last().filter(|_| !is_last).map(Cursor::of);
-    Ok(Items { items, next, unlisted: if part.is_window() { 0 } else { timeless } })
+    Ok(Items { items, next, unlisted: unlisted(store, scope, part).await? })
+}
+
+/// They have no time either, and are in no window for that.
+async fn unlisted(store: &Store, scope: &Scope, part: &Part) -> Result<i64, Error> {
+    if part.is_window() {
+        return Ok(0);
+    }
+    let sql = "select coalesce(sum(count), 0)::bigint from retention.carried
+               where (grp = $1 or grp = any($2)) and ($3::text is null or source = $3) and ($4::text is null or kind = $4)
+                 and ($5::text is null or grp = $5) and ($6::text is null or state = $6)";
+    let carried: i64 = sqlx::query_scalar(sql)
+        .bind(&scope.mapper)
+        .bind(scope.consumers.iter().map(|it| it.1.clone()).collect::<Vec<_>>())
+        .bind(&part.source)
+        .bind(&part.kind)
+        .bind(&part.group)
+        .bind(&part.state)
+        .fetch_one(store.pool())
+        .await?;
+    let unread = unread(store, scope).await?.filter(|it| part.has(&it.line)).map(|it| it.timeless).sum::<i64>();
+    Ok(carried + unread)
 }
 
 /// A line before it is known what is asked for.
@@ -285,7 +316,7 @@ fn bound<'q>(query: Query<'q>, scope: &Scope, part: &Part) -> Query<'q> {
         .bind(progress.iter().map(|it| it.group.clone()).collect::<Vec<_>>())
         .bind(progress.iter().map(|it| it.topic.clone()).collect::<Vec<_>>())
         .bind(progress.iter().map(|it| it.partition).collect::<Vec<_>>())
-        .bind(progress.iter().map(|it| it.committed.unwrap_or(it.start)).collect::<Vec<_>>())
+        .bind(progress.iter().map(|it| it.next()).collect::<Vec<_>>())
         .bind(scope.mapper.clone())
         .bind(part.since)
         .bind(part.until)
