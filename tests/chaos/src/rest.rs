@@ -38,24 +38,30 @@ impl Rest {
 
     /// The last levels are pushed a moment after the last event. What they are then is asked of the shop.
     pub(crate) async fn comes_to_stock(&mut self, it: &Installation) {
-        let begun = Instant::now();
-        while begun.elapsed() < self.left && !e2e::stock_differs(it).is_empty() {
-            sleep(Duration::from_millis(200)).await;
-        }
-        self.left = self.left.saturating_sub(begun.elapsed());
+        self.is_over(async || !e2e::stock_differs(it).is_empty()).await;
     }
 
     /// Until a look finds nothing.
-    pub(crate) async fn comes_when(&mut self, what: &str, mut is_left: impl AsyncFnMut() -> bool) {
+    pub(crate) async fn comes_when(&mut self, what: &str, is_left: impl AsyncFnMut() -> bool) {
+        if !self.is_over(is_left).await {
+            self.never.push(what.to_owned());
+        }
+    }
+
+    /// False where patience ended first.
+    async fn is_over(&mut self, mut is_left: impl AsyncFnMut() -> bool) -> bool {
         let begun = Instant::now();
-        while is_left().await {
+        let is_over = loop {
+            if !is_left().await {
+                break true;
+            }
             if begun.elapsed() > self.left {
-                self.never.push(what.to_owned());
-                break;
+                break false;
             }
             sleep(Duration::from_millis(200)).await;
-        }
+        };
         self.left = self.left.saturating_sub(begun.elapsed());
+        is_over
     }
 }
 

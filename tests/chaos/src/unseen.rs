@@ -26,5 +26,5 @@ pub(crate) async fn unseen_sales_count(it: &Installation, rest: &mut Rest) -> an
 /// Partitions that are not read to their ends.
 async fn behind(it: &Installation) -> usize {
     let scope = it.scope().await;
-    scope.map_or(usize::MAX, |it| it.progress.iter().filter(|it| it.committed.unwrap_or(it.start) < it.end).count())
+    scope.map_or(usize::MAX, |it| it.progress.iter().filter(|it| it.is_behind()).count())
 }

@@ -127,6 +127,16 @@ impl Parts {
     }
 }
 
+/// What every ERP here makes of a command: one request that may be sent again.
+pub(super) fn one_step() -> Vec<Step> {
+    vec![Step { name: "book", guarantee: Guarantee::Upsert, look_first: false, identity: None }]
+}
+
+/// And what it learns of it.
+pub(super) fn sale_of(command: &ErpCommand) -> Findings {
+    Findings::from([("sale".to_owned(), command.aggregate.id().to_owned())])
+}
+
 /// Takes its time and does nothing.
 struct SlowErp {
     latency: Duration,
@@ -190,7 +200,7 @@ impl Erp for SlowErp {
     }
 
     fn steps(&self, _command: &ErpCommand) -> Result<Vec<Step>, Fault> {
-        Ok(vec![Step { name: "book", guarantee: Guarantee::Upsert, look_first: false, identity: None }])
+        Ok(one_step())
     }
 
     async fn probe(&self, _call: &StepCall<'_>) -> Result<Probe, Fault> {
@@ -202,7 +212,7 @@ impl Erp for SlowErp {
         self.begin(call.command, begun);
         tokio::time::sleep(self.latency).await;
         self.end(call.command, begun);
-        Ok(Findings::from([("sale".to_owned(), call.command.aggregate.id().to_owned())]))
+        Ok(sale_of(call.command))
     }
 
     async fn ping(&self) -> Result<(), Fault> {

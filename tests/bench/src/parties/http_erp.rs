@@ -4,14 +4,15 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use connector::erp::{Erp, Findings, Guarantee, Probe, Step, StepCall, StepError};
+use connector::erp::{Erp, Findings, Probe, Step, StepCall, StepError};
 use domain::ErpCommand;
 use fault::{Class, Fault};
 use http::{HeaderName, HeaderValue, StatusCode};
 use http_kit::client::{Outgoing, Settings};
 use http_kit::{Client, Exchange};
 
-/// Every command is one request that may be sent again.
+use super::adapter::{one_step, sale_of};
+
 pub(super) struct HttpErp {
     client: Client,
     url: String,
@@ -57,7 +58,7 @@ impl Erp for HttpErp {
     }
 
     fn steps(&self, _command: &ErpCommand) -> Result<Vec<Step>, Fault> {
-        Ok(vec![Step { name: "book", guarantee: Guarantee::Upsert, look_first: false, identity: None }])
+        Ok(one_step())
     }
 
     async fn probe(&self, _call: &StepCall<'_>) -> Result<Probe, Fault> {
@@ -71,7 +72,7 @@ impl Erp for HttpErp {
             .header(HeaderName::from_static("x-key"), key)
             .header(HeaderName::from_static("x-sequence"), sequence.into());
         self.send(request).await?;
-        Ok(Findings::from([("sale".to_owned(), call.command.aggregate.id().to_owned())]))
+        Ok(sale_of(call.command))
     }
 
     async fn ping(&self) -> Result<(), Fault> {

@@ -18,16 +18,13 @@ pub(super) struct Calm(BTreeMap<Program, Offsets>);
 impl Calm {
     pub(super) async fn died(&mut self, it: &Installation, program: Program) {
         let places = places(it, program).await;
-        self.0.insert(program, places.into_iter().map(|it| ((it.topic, it.partition), it.committed.unwrap_or(it.start))).collect());
+        self.0.insert(program, places.into_iter().map(|it| ((it.topic.clone(), it.partition), it.next())).collect());
     }
 
     /// Waits until each of its partitions has moved, or has nothing that could move.
     pub(super) async fn is_back(&self, it: &Installation, program: Program) {
         let Some(before) = self.0.get(&program) else { return };
-        let stands = |now: &Progress| {
-            let committed = now.committed.unwrap_or(now.start);
-            committed < now.end && before.get(&(now.topic.clone(), now.partition)).is_none_or(|it| committed <= *it)
-        };
+        let stands = |now: &Progress| now.is_behind() && before.get(&(now.topic.clone(), now.partition)).is_none_or(|it| now.next() <= *it);
         let begun = Instant::now();
         while begun.elapsed() < CALM_MAX && places(it, program).await.iter().any(stands) {
             sleep(Duration::from_millis(250)).await;

@@ -52,8 +52,11 @@ pub(super) async fn no_lag(of: &Evidence<'_>) -> Finding {
     let begun = Instant::now();
     loop {
         let scope = of.it.scope().await.map_err(|it| vec![it])?;
-        let behind = scope.progress.iter().filter(|it| it.committed.unwrap_or(it.start) < it.end);
-        let behind = behind.map(|it| format!("{} is at {:?} of {} in {}[{}]", it.group, it.committed, it.end, it.topic, it.partition));
+        let behind = scope
+            .progress
+            .iter()
+            .filter(|it| it.is_behind())
+            .map(|it| format!("{} is at {:?} of {} in {}[{}]", it.group, it.committed, it.end, it.topic, it.partition));
         let behind: Vec<String> = behind.collect();
         if behind.is_empty() || begun.elapsed() > LAG_MAX {
             return finding(format!("{} partitions", scope.progress.len()), [of.restless.clone(), behind].concat());
