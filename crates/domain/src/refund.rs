@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use crate::money::MoneyPair;
-use crate::order::{Payment, PaymentStatus};
+use crate::order::{Order, Payment, PaymentStatus};
 
 /// What becomes of the goods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,6 +61,11 @@ pub struct Refund {
 }
 
 impl Refund {
+    /// Whether this version of its order has every line that it is about: a version from before an edit may not.
+    pub fn fits(&self, order: &Order) -> bool {
+        self.lines.iter().all(|line| order.lines.iter().any(|it| it.id == line.order_line_id))
+    }
+
     /// Whether any money went back, or is about to.
     pub fn moves_money(&self) -> bool {
         self.payments.iter().any(|it| matches!(it.status, PaymentStatus::Success | PaymentStatus::Pending))

@@ -235,10 +235,11 @@ impl Placed {
 }
 
 impl Placed {
-    /// The target was told that the money came, or that nothing comes of the order. Before that it can give none back: a refund
-    /// that overtook the payment would stand in front of the confirmation that it needs, in the queue of the same key.
-    pub(super) fn can_give_money_back(&self) -> bool {
-        self.confirm.is_some() || self.cancel.is_some()
+    /// Whether a refund may follow now, in the queue of the same key; `order` is the newest version. One that overtook what it
+    /// needs would stand in front of it: the version whose lines it is about, or the word that the money came or that nothing
+    /// comes of the order.
+    pub(super) fn takes(&self, refund: &Refund, order: &Order) -> bool {
+        refund.fits(order) && (self.confirm.is_some() || self.cancel.is_some() || !refund.moves_money())
     }
 }
 

@@ -99,15 +99,15 @@ impl Change {
         let key = OperationKey::create(&self.life.order_ref(), PLACE);
         self.command(&target, key, Operation::PlaceOrder { order: Box::new(self.order.clone()), confirm });
         let placed = Placed::new(target, rule, confirm);
-        self.book_waiting(&placed.target, |refund| placed.can_give_money_back() || !refund.moves_money())?;
+        self.book_waiting(&placed.target, |refund, order| placed.takes(refund, order))?;
         Ok((Stage::Placed(Box::new(placed)), applied(None)))
     }
 
     /// Refunds that waited follow at once: behind what they waited for, in the same queue of the same key.
-    fn book_waiting(&mut self, target: &TargetId, is_due: impl Fn(&Refund) -> bool) -> Result<(), Error> {
+    fn book_waiting(&mut self, target: &TargetId, is_due: impl Fn(&Refund, &Order) -> bool) -> Result<(), Error> {
         for index in 0..self.life.refunds.len() {
             let refund = &self.life.refunds[index];
-            if refund.state != RefundState::Waiting || !is_due(&refund.decode()?) {
+            if refund.state != RefundState::Waiting || !is_due(&refund.decode()?, &self.order) {
                 continue;
             }
             let command = self.life.refund_command(refund, target, self.order.clone())?;
@@ -130,11 +130,11 @@ impl Change {
         }
         if self.version.is_deleted {
             // Shops clear away old orders. The books keep them, and nothing more will be heard of its payment.
-            self.book_waiting(&target, |_| true)?;
+            self.book_waiting(&target, |_, _| true)?;
             return Ok((Stage::Placed(Box::new(placed)), applied(Some("deleted_in_source"))));
         }
         match (placed.cancel.is_some(), self.order.is_cancelled()) {
-            (true, true) => return Ok((Stage::Placed(Box::new(placed)), applied(Some("already_cancelled")))),
+            (true, true) => {}
             (true, false) => return Err(Error::Reopened { target: target.to_string() }),
             (false, true) => {
                 let key = OperationKey::create(&self.life.order_ref(), CANCEL);
@@ -143,10 +143,9 @@ impl Change {
             }
             (false, false) => self.keep_up(&mut placed, before),
         }
-        if placed.can_give_money_back() {
-            self.book_waiting(&target, |_| true)?;
-        }
-        let reason = if self.commands.is_empty() { Some("nothing_to_do") } else { None };
+        self.book_waiting(&target, |refund, order| placed.takes(refund, order))?;
+        let needless = if placed.cancel.is_some() { "already_cancelled" } else { "nothing_to_do" };
+        let reason = self.commands.is_empty().then_some(needless);
         Ok((Stage::Placed(Box::new(placed)), applied(reason)))
     }
 

@@ -49,7 +49,7 @@ pub fn changed(mut life: Life, version: Version, refund: &Refund) -> Result<Deci
             if let (Some(RefundState::Waiting), Some(known)) = (waited, &known) {
                 released.push(Released { event: known.event, settled: Settled::Superseded });
             }
-            let (state, verdict) = begin(&life, version, refund);
+            let (state, verdict) = begin(&life, version, refund)?;
             now.state = state;
             if let (RefundState::Sent(_), Some(placed)) = (state, life.placed()) {
                 let order = life.order.as_ref().expect("it is placed").decode()?;
@@ -66,17 +66,19 @@ pub fn changed(mut life: Life, version: Version, refund: &Refund) -> Result<Deci
 }
 
 /// What happens to a refund that was not sent: it goes where its order went.
-fn begin(life: &Life, version: Version, refund: &Refund) -> (RefundState, Verdict) {
-    let dropped = |why: Why| (RefundState::Dropped(why), Verdict::Settled(Settled::Discarded(why.as_str())));
-    match life.order.as_ref().map(|it| &it.stage) {
-        _ if version.is_deleted => dropped(Why::DeletedBeforePlaced),
-        None | Some(Stage::Held { .. }) => (RefundState::Waiting, Verdict::Waiting(Wait::Order)),
-        Some(Stage::Dropped(why)) => dropped(*why),
-        Some(Stage::Placed(placed)) if placed.place.progress == Progress::Discarded => dropped(Why::PlaceDiscarded),
-        Some(Stage::Placed(placed)) if refund.moves_money() && !placed.can_give_money_back() => {
-            (RefundState::Waiting, Verdict::Waiting(Wait::Order))
-        }
-        Some(Stage::Placed(_)) => (RefundState::Sent(Sent::NEW), Verdict::Settled(Settled::Applied(None))),
+fn begin(life: &Life, version: Version, refund: &Refund) -> Result<(RefundState, Verdict), Error> {
+    let dropped = |why: Why| Ok((RefundState::Dropped(why), Verdict::Settled(Settled::Discarded(why.as_str()))));
+    let waiting = Ok((RefundState::Waiting, Verdict::Waiting(Wait::Order)));
+    if version.is_deleted {
+        return dropped(Why::DeletedBeforePlaced);
+    }
+    let Some(order) = &life.order else { return waiting };
+    match &order.stage {
+        Stage::Held { .. } => waiting,
+        Stage::Dropped(why) => dropped(*why),
+        Stage::Placed(placed) if placed.place.progress == Progress::Discarded => dropped(Why::PlaceDiscarded),
+        Stage::Placed(placed) if !placed.takes(refund, &order.decode()?) => waiting,
+        Stage::Placed(_) => Ok((RefundState::Sent(Sent::NEW), Verdict::Settled(Settled::Applied(None)))),
     }
 }
 

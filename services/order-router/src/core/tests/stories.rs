@@ -211,6 +211,38 @@ fn money_is_given_back_once_the_target_knows_that_it_came_or_that_nothing_comes_
     assert_eq!(world.order(2, paid(order())), "applied; confirm_order in erp-de; book r1 in erp-de; #1 applied");
 }
 
+/// Somebody edited the order, and the webhook that tells of the new line is late.
+#[test]
+fn a_refund_waits_for_the_version_that_has_its_lines() {
+    let of_new_line = || {
+        let mut it = refund("r1", 1);
+        it.lines[0].order_line_id = "l2".to_owned();
+        it
+    };
+    let edited = || Order { lines: vec![line("l1", 2), line("l2", 1)], ..order() };
+    let waits = |first| {
+        let mut world = World::new();
+        world.order(1, first);
+        assert_eq!(world.refund(1, &of_new_line()), "waiting for its order");
+        assert_eq!(world.refund(1, &refund("r2", 1)), "applied; book r2 in erp-de", "another one is none of its business");
+        world
+    };
+    assert_eq!(waits(order()).order(2, edited()), "applied; revise_order in erp-de; book r1 in erp-de; #2 applied");
+    assert_eq!(waits(paid(order())).order(2, paid(edited())), "applied; revise_order in erp-de; book r1 in erp-de; #2 applied");
+    assert_eq!(waits(order()).order(2, cancelled(edited())), "applied; cancel_order in erp-de; book r1 in erp-de; #2 applied");
+    assert_eq!(waits(order()).order_deleted(2, order()), "applied deleted_in_source; book r1 in erp-de; #2 applied", "no version follows");
+
+    let mut world = waits(order());
+    assert_eq!(world.order(2, cancelled(order())), "applied; cancel_order in erp-de");
+    assert_eq!(world.order(3, cancelled(edited())), "applied; book r1 in erp-de; #2 applied");
+    assert_eq!(world.order(4, cancelled(edited())), "applied already_cancelled");
+
+    let mut world = World::new();
+    world.refund(1, &of_new_line());
+    assert_eq!(world.order(1, order()), "applied; place in erp-de");
+    assert_eq!(world.order(2, edited()), "applied; revise_order in erp-de; book r1 in erp-de; #1 applied");
+}
+
 #[test]
 fn what_a_refund_has_taken_away_when_the_payment_is_heard_of_is_no_revision() {
     let mut less = Order { financial_state: FinancialState::PartiallyRefunded, ..order() };
