@@ -153,7 +153,7 @@ pub async fn account(store: &Store, scope: &Scope) -> Result<Account, Error> {
 pub async fn account_of(store: &Store, scope: &Scope, part: &Part) -> Result<Account, Error> {
     let counted = counted(store, scope, part).await?;
     let repeats = repeats(store).await?;
-    let checks = vec![raw_is_contiguous(store, scope).await?, outputs_are_answered(&counted)];
+    let checks = vec![raw_is_contiguous(store, scope).await?, records_are_answered(&counted)];
     let (mut lines, mut without_time) = (Vec::new(), 0);
     for Counted { mut line, timeless, .. } in counted.into_iter().filter(|it| part.has(&it.line)) {
         if part.is_window() {
@@ -172,10 +172,10 @@ pub async fn account_of(store: &Store, scope: &Scope, part: &Part) -> Result<Acc
 pub async fn items(store: &Store, scope: &Scope, part: &Part, after: Option<&Cursor>, limit: i64) -> Result<Items, Error> {
     let sql = format!(
         "{OBLIGATIONS} select * from obligation
-         where {IN_WINDOW} and ($10::text is null or source = $10) and ($11::text is null or kind = $11)
-           and ($12::text is null or grp = $12) and ($13::text is null or state = $13)
-           and ($14::timestamptz is null or (taken_at, ce_id, grp) > ($14, $15::uuid, $16::text))
-         order by taken_at, ce_id, grp limit $17"
+         where {IN_WINDOW} and ($11::text is null or source = $11) and ($12::text is null or kind = $12)
+           and ($13::text is null or grp = $13) and ($14::text is null or state = $14)
+           and ($15::timestamptz is null or (taken_at, ce_id, grp) > ($15, $16::uuid, $17::text))
+         order by taken_at, ce_id, grp limit $18"
     );
     let query = bound(sqlx::query(sqlx::AssertSqlSafe(sql)), scope, part)
         .bind(&part.source)
@@ -280,11 +280,12 @@ const OBLIGATIONS: &str = "
     obligation as (
         select $7 as grp, ce_id, coalesce(d.source, l.source, r.source) as source, coalesce(d.kind, l.kind, 'raw') as kind,
                coalesce(d.aggregate, l.aggregate, '') as aggregate,
-               coalesce(account.state(l.state, d.state, d.unpublished), 'in_flight') as state,
+               coalesce(account.state(l.state, d.state, d.unpublished), case when r.is_passed then 'missing' else 'in_flight' end) as state,
                account.reason(l.state, l.code, d.reason) as reason,
                coalesce(r.seen_at, d.decided_at, l.first_failed_at) as taken_at,
                coalesce(l.last_failed_at, d.decided_at, r.seen_at) as since
-        from (select ce_id, min(source) as source, min(seen_at) as seen_at from ingest.raw_record group by 1) r
+        from (select ce_id, min(source) as source, min(seen_at) as seen_at, bool_or(r.\"offset\" < g.committed) as is_passed
+              from ingest.raw_record r left join progress g on g.grp = $7 and g.topic = $10 and g.partition = r.partition group by 1) r
         full join (select * from account.decision where grp = $7) d using (ce_id)
         full join (select ce_id, source, kind, aggregate, state, code, first_failed_at, last_failed_at
                    from letters.letter where grp = $7) l using (ce_id)
@@ -309,7 +310,7 @@ const IN_WINDOW: &str = "($8::timestamptz is null or taken_at >= $8) and ($9::ti
 type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
 fn bound<'q>(query: Query<'q>, scope: &Scope, part: &Part) -> Query<'q> {
-    let progress: Vec<_> = scope.progress.iter().filter(|it| it.topic != scope.raw_topic).collect();
+    let progress = &scope.progress;
     query
         .bind(scope.consumers.iter().map(|it| it.0.clone()).collect::<Vec<_>>())
         .bind(scope.consumers.iter().map(|it| it.1.clone()).collect::<Vec<_>>())
@@ -320,6 +321,7 @@ fn bound<'q>(query: Query<'q>, scope: &Scope, part: &Part) -> Query<'q> {
         .bind(scope.mapper.clone())
         .bind(part.since)
         .bind(part.until)
+        .bind(scope.raw_topic.clone())
 }
 
 async fn repeats(store: &Store) -> Result<i64, Error> {
@@ -347,15 +349,15 @@ async fn raw_is_contiguous(store: &Store, scope: &Scope) -> Result<Check, Error>
     Ok(Check { of: CheckOf::RawRecords, name, holds: gaps.is_empty(), detail: gaps.join("; ") })
 }
 
-/// Check 2: every output below its consumer's commit has that consumer's row.
-fn outputs_are_answered(counted: &[Counted]) -> Check {
+/// Check 2: every record below a group's commit has that group's row: a decision, or a letter.
+fn records_are_answered(counted: &[Counted]) -> Check {
     let missing: Vec<_> = counted.iter().filter(|it| it.line.state == "missing").collect();
     let detail = missing
         .iter()
         .map(|Counted { line, whole, .. }| format!("{}: {whole} {} of {} have no answer", line.group, line.kind, line.source));
     Check {
         of: CheckOf::Answers,
-        name: "every output has its consumer's answer or is still unread",
+        name: "every record below a commit has its group's answer",
         holds: missing.is_empty(),
         detail: detail.collect::<Vec<_>>().join("; "),
     }

@@ -174,6 +174,16 @@ async fn the_checks_are_of_everything_whatever_part_is_asked_for() {
     };
     let unanswered = "order-router: 1 order of shop-us have no answer".to_owned();
     assert_eq!(fails().await, [(CheckOf::Answers, unanswered.clone())]);
+    sqlx::query("delete from ingest.decision where ce_id in (select ce_id from ingest.raw_record where \"offset\" in (2, 5))")
+        .execute(store.pool())
+        .await
+        .unwrap();
+    // 5 and 24 are one delivery; what lies at the commit or beyond it may wait.
+    let unread = Scope { progress: scope().progress.into_iter().map(|it| Progress { committed: Some(2), ..it }).collect(), ..scope() };
+    assert!(account(&store, &unread).await.unwrap().balances());
+    let undecided = "mapper: 1 raw of shop-eu have no answer; mapper: 1 raw of shop-us have no answer".to_owned();
+    let unanswered = format!("{undecided}; {unanswered}");
+    assert_eq!(fails().await, [(CheckOf::Answers, unanswered.clone())]);
     sqlx::query("delete from ingest.raw_record where \"offset\" = 7").execute(store.pool()).await.unwrap();
     let gap = "partition 0: 1 of 25 records below the commit are not in the ledger".to_owned();
     assert_eq!(fails().await, [(CheckOf::RawRecords, gap), (CheckOf::Answers, unanswered)]);
