@@ -73,8 +73,9 @@ fn complain(error: &KafkaError, last: &mut String) {
     if is_out_of_range(error) {
         tracing::error!(
             %error,
+            runbook = "docs/runbooks/offset-out-of-range.md",
             "committed offsets are no longer in the topic: records were deleted before they were read; \
-             the partition stands still until somebody decides where to go on (docs/runbooks/offset-out-of-range.md)"
+             the partition stands still until somebody decides where to go on"
         );
     } else {
         tracing::warn!(%error, "kafka");

@@ -142,7 +142,12 @@ impl Metrics {
         for check in &account.checks {
             self.checks.record(u64::from(check.holds), &[KeyValue::new("check", check.of.as_str())]);
             if !check.holds {
-                tracing::error!(check = check.name, detail = check.detail, "the account does not balance (docs/runbooks/account.md)");
+                tracing::error!(
+                    check = check.name,
+                    detail = check.detail,
+                    runbook = "docs/runbooks/account.md",
+                    "the account does not balance"
+                );
             }
         }
     }

@@ -42,8 +42,8 @@ pub(crate) struct Evidence<'a> {
 /// The account, and what stood in the ERP by then.
 pub(crate) struct Snapshot {
     pub(crate) account: Account,
-    /// Orders of unknown items that the ERP had nevertheless.
-    pub(crate) booked_too_early: Vec<String>,
+    /// Orders of unknown items that the ERP had sold nevertheless.
+    pub(crate) sold_too_early: Vec<String>,
 }
 
 /// What a checker found: a number to show, or what is wrong.
@@ -64,7 +64,7 @@ pub(crate) async fn check(of: &Evidence<'_>) -> Vec<Invariant> {
         ("I4", "nothing is in the ERP that nobody ordered", ledger::no_phantoms(of)),
         ("I5", "amounts and states are those of the shop", ledger::contents_agree(of)),
         ("I6", "after repair and replay nothing is left over", ledger::nothing_is_left(of)),
-        ("I7", "what was done to an order was done in order", order::in_order(of)),
+        ("I7", "what was done to an order, and told of it, was in order", order::in_order(of).await),
         ("I8", "nothing overtook what was parked", order::parked_waited(of)),
         ("I9", "the shop shows the last level", order::stock_agrees(of)),
         ("I10", "nothing was done to an order after its end", order::nothing_after_the_end(of)),

@@ -23,7 +23,7 @@ pub(crate) struct Done {
     pub(crate) poison: u64,
     /// Webhook ids of deliveries signed with a secret that is not the shop's.
     pub(crate) forgeries: Vec<String>,
-    /// Aggregates of orders that cannot be booked before the repair.
+    /// Aggregates of orders that cannot be sold before the repair.
     pub(crate) unbookable: Vec<String>,
 }
 
@@ -64,7 +64,8 @@ impl Load {
             80..92 => return self.count_stock(it),
             92..95 => return self.send_poison(it),
             95..97 => return self.send_forgery(it),
-            _ => return self.place_unbookable(it),
+            _ if self.done.unbookable.len().is_multiple_of(2) => return self.place_unbookable(it),
+            _ => return self.edit_unbookably(it),
         };
         if let Some(happened) = happened.filter(|_| self.draw.random_bool(0.1)) {
             it.shop.send_again(&happened.deliveries);
@@ -139,6 +140,18 @@ impl Load {
                 it.shop.cancel(placed.id, "customer", true).ok();
             }
         }
+    }
+
+    /// The ERP may have its quotation, and can't follow the edit. Were the payment not to wait behind that, it would sell less than
+    /// was paid for.
+    fn edit_unbookably(&mut self, it: &Installation) {
+        let Some(sku) = self.known.choose(&mut self.draw) else { return };
+        let wish = order().with(sku, 1).discounted_by(Vec::<DiscountWish>::new()).paid_by(PaymentWish::Pending);
+        let Ok(placed) = it.shop.place_order(&wish) else { return };
+        self.done.orders += 1;
+        self.done.unbookable.push(key(placed.id));
+        it.shop.edit(placed.id, &EditWish { add: vec![(UNKNOWN_SKU.to_owned(), 1)], remove: Vec::new() }).ok();
+        it.shop.pay(placed.id).ok();
     }
 }
 

@@ -8,6 +8,7 @@ mod directed;
 mod figures;
 mod inject;
 mod invariants;
+mod kafka;
 mod load;
 mod proxy;
 mod report;

@@ -66,8 +66,8 @@ async fn play(world: &mut World, plan: &Plan) -> anyhow::Result<Ending> {
     let (mended, mut rest) = (Instant::now(), Rest::within(Duration::from_secs(plan.patience)));
     let account = rest.comes(&world.it).await?;
     let settled_in = mended.elapsed();
-    let booked_too_early = too_early(&world.it, &broken.done);
-    let before_repair = Snapshot { account, booked_too_early };
+    let sold_too_early = too_early(&world.it, &broken.done);
+    let before_repair = Snapshot { account, sold_too_early };
     load::repair(&world.it)?;
     give_up_or_replay(&world.it, &mut rest).await?;
     rest.comes_to_stock(&world.it).await;
@@ -166,8 +166,9 @@ pub(crate) async fn first_effect(it: &Installation) -> Duration {
 }
 
 fn too_early(it: &Installation, done: &Done) -> Vec<String> {
-    let of_order = |key: &&String| key.rsplit('/').next().map(|id| !it.erp.sales_of(id).is_empty()) == Some(true);
-    done.unbookable.iter().filter(of_order).map(|key| format!("{key} is in the ERP, which did not know its item")).collect()
+    let is_sold = |id: &str| it.erp.sales_of(id).iter().any(|sale| !matches!(sale.state, "draft" | "quotation"));
+    let sold = done.unbookable.iter().filter(|key| key.rsplit('/').next().is_some_and(is_sold));
+    sold.map(|key| format!("{key} is sold in the ERP, which did not know its item")).collect()
 }
 
 /// All are well at the end; and the door says so when neither Kafka nor PostgreSQL would keep what it takes.

@@ -125,7 +125,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         }
         self.held_back = open;
         if open {
-            tracing::warn!(group = self.settings.group, "a target is away: circuit open, partitions paused");
+            tracing::warn!(group = self.settings.group, runbook = RUNBOOK, "a target is away: circuit open, partitions paused");
             self.apply_pauses();
         } else {
             let may_go_on = |it: &&Partition| !self.dispatcher.is_full(it) && !self.stands_still(it);
@@ -145,3 +145,5 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
 
 /// Between two tries against our own broker.
 const OWN_RETRY: Duration = Duration::from_millis(100);
+
+const RUNBOOK: &str = "docs/runbooks/circuit-open.md";

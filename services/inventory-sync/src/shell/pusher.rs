@@ -291,7 +291,8 @@ impl Pusher {
     fn count_drift(&self, levels: usize) {
         if levels > 0 {
             self.metrics.drift(self.connection.as_str(), levels);
-            tracing::warn!(connection = %self.connection, levels, "the shop showed levels that nothing explains, they were replaced");
+            let runbook = "docs/runbooks/stock-drift.md";
+            tracing::warn!(connection = %self.connection, levels, runbook, "the shop showed levels that nothing explains, they were replaced");
         }
     }
 }

@@ -126,7 +126,10 @@ impl Door {
                 // Unknown whether Kafka has it. It is spooled as well, and the mapper drops the twin.
                 Ok(Err(ProduceError::Unconfirmed { .. } | ProduceError::QueueFull)) | Err(_) => {
                     if self.failover.kafka_failed() {
-                        tracing::warn!("Kafka did not confirm in time, deliveries go to the spool");
+                        tracing::warn!(
+                            runbook = "docs/runbooks/spool-growing.md",
+                            "Kafka did not confirm in time, deliveries go to the spool"
+                        );
                     }
                 }
             }

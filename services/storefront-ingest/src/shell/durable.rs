@@ -38,7 +38,10 @@ impl Durable {
                 Some(why) => self.latch.take_back(why),
             }
             if was_able && let Some(why) = refusal {
-                tracing::error!("no delivery can be kept, senders are asked to come back: {why}");
+                tracing::error!(
+                    runbook = "docs/runbooks/spool-growing.md",
+                    "no delivery can be kept, senders are asked to come back: {why}"
+                );
             } else if !was_able && refusal.is_none() {
                 tracing::warn!("deliveries can be kept again");
             }

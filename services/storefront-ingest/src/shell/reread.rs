@@ -220,10 +220,12 @@ impl ReReads {
 fn tell(due: &Due, fault: &Fault) -> Duration {
     let backoff = Duration::from_secs(1 << due.attempts.clamp(0, 8));
     let wait = fault.retry_after.unwrap_or(backoff).min(WAIT_MAX);
-    let (entity, attempts, code) = (&due.entity, due.attempts, fault.code);
+    let (entity, attempts, code, runbook) = (&due.entity, due.attempts, fault.code, "docs/runbooks/rereads-failing.md");
     match fault.class.answer() {
-        Answer::Letter => tracing::error!(%entity, attempts, code, error = %fault, ?wait, "a re-read is refused; it is tried again"),
-        _ => tracing::warn!(%entity, attempts, code, error = %fault, ?wait, "a re-read failed; it is tried again"),
+        Answer::Letter => {
+            tracing::error!(%entity, attempts, code, error = %fault, ?wait, runbook, "a re-read is refused; it is tried again")
+        }
+        _ => tracing::warn!(%entity, attempts, code, error = %fault, ?wait, runbook, "a re-read failed; it is tried again"),
     }
     wait
 }

@@ -90,7 +90,8 @@ impl Sweeper {
         };
         let wait = patience.begin(fault.retry_after, self.interval());
         self.metrics.sweep_failed(self.connection.as_str(), fault.class);
-        tracing::warn!(connection = %self.connection, code = fault.code, error = %fault, ?wait, "a sweep failed; it goes on where it was");
+        let runbook = "docs/runbooks/sweeps-failing.md";
+        tracing::warn!(connection = %self.connection, code = fault.code, error = %fault, ?wait, runbook, "a sweep failed; it goes on where it was");
     }
 
     /// Every instance does this: each has a door.

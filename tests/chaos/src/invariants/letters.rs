@@ -1,13 +1,7 @@
 //! Letters: nothing of a record is lost in them, and nothing happens to them that is not written down.
 
-use std::time::Duration;
-
-use rdkafka::Message as _;
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-
 use super::{Evidence, Finding, finding};
+use crate::kafka;
 
 #[derive(sqlx::FromRow)]
 struct Origin {
@@ -29,26 +23,11 @@ pub(super) async fn are_verbatim(of: &Evidence<'_>) -> Finding {
 
 fn differs(brokers: &str, letter: &Origin) -> Option<String> {
     let place = format!("{}[{}]@{}", letter.origin_topic, letter.origin_partition, letter.origin_offset);
-    match read(brokers, letter) {
-        Ok((key, value)) if key == letter.key && value == letter.value => None,
+    match kafka::read(brokers, &letter.origin_topic, letter.origin_partition, letter.origin_offset) {
+        Ok(seen) if seen.key == letter.key && seen.value == letter.value => None,
         Ok(_) => Some(format!("{place}: the letter has other bytes")),
-        Err(error) => Some(format!("{place}: {error}")),
+        Err(error) => Some(format!("{place}: {error:#}")),
     }
-}
-
-fn read(brokers: &str, letter: &Origin) -> Result<(Vec<u8>, Vec<u8>), String> {
-    let text = |error: rdkafka::error::KafkaError| error.to_string();
-    let mut settings = ClientConfig::new();
-    settings.set("bootstrap.servers", brokers).set("group.id", "chaos").set("enable.auto.commit", "false");
-    let consumer: BaseConsumer = settings.create().map_err(text)?;
-    let mut at = TopicPartitionList::new();
-    at.add_partition_offset(&letter.origin_topic, letter.origin_partition, Offset::Offset(letter.origin_offset)).map_err(text)?;
-    consumer.assign(&at).map_err(text)?;
-    let record = consumer.poll(Duration::from_secs(10)).ok_or("nothing is there")?.map_err(text)?;
-    if record.offset() != letter.origin_offset {
-        return Err(format!("offset {} is there", record.offset()));
-    }
-    Ok((record.key().unwrap_or_default().to_vec(), record.payload().unwrap_or_default().to_vec()))
 }
 
 pub(super) async fn history_holds(of: &Evidence<'_>) -> Finding {

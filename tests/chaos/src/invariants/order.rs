@@ -1,20 +1,53 @@
 //! Order per entity, and the offsets that carry it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use contracts::wire::Changed;
+use contracts::{headers, topics};
+use domain::EntityKind;
 use sandbox::effects::Kind;
 use tokio::time::sleep;
 
 use super::{Evidence, Finding, finding};
+use crate::kafka::{self, Seen};
 
-pub(super) fn in_order(of: &Evidence<'_>) -> Finding {
-    finding(format!("{} orders", of.it.shop.orders().len()), e2e::out_of_order(of.it))
+pub(super) async fn in_order(of: &Evidence<'_>) -> Finding {
+    let (mut changes, mut wrong) = (0, e2e::out_of_order(of.it));
+    for kind in [EntityKind::Order, EntityKind::Refund, EntityKind::Customer] {
+        let topic = of.it.bus.topic(topics::changes(kind));
+        let seen = kafka::read_all(&of.it.bus.brokers, &topic).await.map_err(|it| vec![format!("{it:#}")])?;
+        changes += seen.len();
+        wrong.extend(older_after_newer(&seen));
+    }
+    finding(format!("{} orders, {changes} changes", of.it.shop.orders().len()), wrong)
+}
+
+/// Changes of a topic that a newer one of the same entity came before, by the entity's own counter or by the version that the
+/// shop gave it. The same event again is none.
+fn older_after_newer(seen: &[Seen]) -> Vec<String> {
+    let (mut ids, mut newest) = (BTreeSet::new(), BTreeMap::new());
+    let mut wrong = Vec::new();
+    for it in seen.iter().filter(|it| ids.insert(it.header(headers::CE_ID).to_owned())) {
+        let subject = it.header(headers::CE_SUBJECT);
+        let place = format!("{subject} at {}@{}", it.partition, it.offset);
+        match Changed::decode(it.header(headers::CE_TYPE), &it.value) {
+            Ok(Changed { change, .. }) => {
+                let version = (change.sequence, change.source_version);
+                let before = newest.insert(subject.to_owned(), version.clone());
+                if before.is_some_and(|before: (u64, String)| version.0 <= before.0 || version.1 < before.1) {
+                    wrong.push(format!("{place} is older than what came before it"));
+                }
+            }
+            Err(error) => wrong.push(format!("{place}: {error}")),
+        }
+    }
+    wrong
 }
 
 /// Orders of an item that the ERP did not know wait, with all that follows them.
 pub(super) fn parked_waited(of: &Evidence<'_>) -> Finding {
-    finding(format!("{} parked orders", of.done.unbookable.len()), of.before_repair.booked_too_early.clone())
+    finding(format!("{} parked orders", of.done.unbookable.len()), of.before_repair.sold_too_early.clone())
 }
 
 pub(super) fn stock_agrees(of: &Evidence<'_>) -> Finding {
