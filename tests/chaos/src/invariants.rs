@@ -69,7 +69,7 @@ pub(crate) async fn check(of: &Evidence<'_>) -> Vec<Invariant> {
         ("I9", "the shop shows the last level", order::stock_agrees(of)),
         ("I10", "nothing was done to an order after its end", order::nothing_after_the_end(of)),
         ("I11", "no offset was committed past what was not settled", order::commits_follow(of)),
-        ("I12", "no committed offset went back", order::commits_only_grow(of)),
+        ("I12", "no committed offset went back", order::commits_only_grow(of).await),
         ("I13", "all lag was worked off", order::no_lag(of).await),
         ("I14", "letters are what was read, byte for byte", letters::are_verbatim(of).await),
         ("I15", "letters' history is whole", letters::history_holds(of).await),

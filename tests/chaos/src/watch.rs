@@ -1,6 +1,5 @@
-//! What is looked at all the time, whatever is broken: committed offsets and the services' own word on their health.
+//! What is looked at all the time, whatever is broken: whether the account balances against the offsets that are committed.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use e2e::Installation;
@@ -12,29 +11,17 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Seen {
     /// Looks that had an answer.
     pub(crate) looks: u64,
-    /// Committed offsets that went back.
-    pub(crate) backward: Vec<String>,
     /// Account checks that did not hold.
     pub(crate) unbalanced: Vec<String>,
 }
 
 /// Until it is told to stop. What cannot be asked right now is asked later.
 pub(crate) async fn watch(it: &Installation, stop: CancellationToken) -> Seen {
-    let (mut seen, mut furthest) = (Seen::default(), BTreeMap::new());
-    let mut pause = PAUSE;
+    let (mut seen, mut pause) = (Seen::default(), PAUSE);
     while stop.run_until_cancelled(sleep(pause)).await.is_some() {
         let begun = Instant::now();
-        let Some(Ok(scope)) = stop.run_until_cancelled(it.scope()).await else { continue };
-        seen.looks += 1;
-        for place in &scope.progress {
-            let Some(committed) = place.committed else { continue };
-            let name = format!("{} in {}[{}]", place.group, place.topic, place.partition);
-            let before = furthest.insert(name.clone(), committed).unwrap_or(committed);
-            if committed < before {
-                seen.backward.push(format!("{name}: {before}, then {committed}"));
-            }
-        }
         if let Some(Ok(account)) = stop.run_until_cancelled(it.try_account()).await {
+            seen.looks += 1;
             let failing = account.checks.iter().filter(|it| !it.holds);
             seen.unbalanced.extend(failing.map(|it| format!("{}: {}", it.name, it.detail)));
         }

@@ -10,6 +10,7 @@ use sandbox::effects::Kind;
 use tokio::time::sleep;
 
 use super::{Evidence, Finding, finding};
+use crate::commits::{self, Commit};
 use crate::kafka::{self, Seen};
 
 pub(super) async fn in_order(of: &Evidence<'_>) -> Finding {
@@ -76,8 +77,17 @@ pub(super) fn commits_follow(of: &Evidence<'_>) -> Finding {
     finding(format!("{} looks while it ran", of.seen.looks), of.seen.unbalanced.clone())
 }
 
-pub(super) fn commits_only_grow(of: &Evidence<'_>) -> Finding {
-    finding(format!("{} looks while it ran", of.seen.looks), of.seen.backward.clone())
+pub(super) async fn commits_only_grow(of: &Evidence<'_>) -> Finding {
+    let commits = commits::all(&of.it.bus.brokers).await.map_err(|it| vec![format!("{it:#}")])?;
+    let (mut furthest, mut wrong) = (BTreeMap::new(), Vec::new());
+    for Commit { place, offset } in &commits {
+        let before = furthest.insert(place, *offset).unwrap_or(*offset);
+        if *offset < before {
+            let (group, topic, partition) = place;
+            wrong.push(format!("{group} in {topic}[{partition}]: {before}, then {offset}"));
+        }
+    }
+    finding(format!("{} commits", commits.len()), wrong)
 }
 
 /// What the ERP says of its stock goes on all the time, so that a look may find the last word of it on its way.
