@@ -73,7 +73,9 @@ impl Context {
         reach(Point::RevokeAsked);
         let Some(offsets) = self.ask_engine(partitions).filter(|it| !it.is_empty()) else { return };
         reach(Point::RevokeSettled);
-        if let Err(error) = consumer.commit(&with_offsets(&offsets), CommitMode::Sync) {
+        // Stored as well: `unassign` commits once more what was stored last, and that would go back behind this.
+        let (offsets, mode) = (with_offsets(&offsets), CommitMode::Sync);
+        if let Err(error) = consumer.store_offsets(&offsets).and(consumer.commit(&offsets, mode)) {
             tracing::warn!(%error, "offsets were not committed before the partitions went; those records are read again");
         }
         reach(Point::RevokeCommitted);

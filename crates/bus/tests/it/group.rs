@@ -112,6 +112,26 @@ async fn a_member_that_leaves_hands_over_at_once() {
     second.remove(0).close().await;
 }
 
+/// The client commits once more what it was handed last, when the partitions are gone.
+#[tokio::test]
+async fn what_is_given_back_stands_where_the_revocation_was_answered() {
+    let Some(stage) = Stage::with_partitions(4).await else { return };
+    stage.filled(80).await;
+    let (mut members, mut settled) = (vec![stage.reader()], Vec::new());
+    within(settle(&mut members, 40, &mut settled)).await;
+    for _ in 0..40 {
+        let record = within(members[0].record()).await;
+        members[0].note(&record);
+        settled.push(record);
+    }
+    members.push(stage.reader());
+    within(share(&mut members)).await;
+    assert_settled_once(&stage, &settled).await;
+    for member in members {
+        member.close().await;
+    }
+}
+
 async fn within<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(SOON, work).await.expect("it takes too long")
 }

@@ -123,8 +123,13 @@ impl Reader {
         None
     }
 
-    pub(crate) fn settle(&mut self, record: &Record) {
+    /// Settled; the offset is handed over some other time.
+    pub(crate) fn note(&mut self, record: &Record) {
         self.next.insert(record.partition.clone(), record.offset + 1);
+    }
+
+    pub(crate) fn settle(&mut self, record: &Record) {
+        self.note(record);
         self.handle.store(&[(record.partition.clone(), record.offset + 1)]);
     }
 
