@@ -108,8 +108,8 @@ impl BusSettings {
             .set("auto.offset.reset", "error")
             .set("isolation.level", "read_committed")
             .set("enable.auto.offset.store", "false")
-            .set("enable.auto.commit", "true")
-            .set("auto.commit.interval.ms", "200")
+            // See `commits`.
+            .set("enable.auto.commit", "false")
             .set("fetch.wait.max.ms", "10")
             // Bounds memory; with the default back-off of a second it would fetch once a second.
             .set("queued.max.messages.kbytes", "4096")

@@ -1,7 +1,7 @@
 //! A consumer: its records as [`pipeline::Source`], its commands as [`pipeline::SourceControl`].
 //!
 //! One thread polls; rebalances happen inside its calls. It never waits for anything but the engine's channel, which the engine
-//! empties without ever waiting for the world.
+//! empties without ever waiting for the world. Another one commits.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
@@ -11,11 +11,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use kill_point::{Point, reach};
 use pipeline::{Partition, Source, SourceControl, SourceEvent};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::commits::commit_loop;
 use crate::fullness::Fullness;
 use crate::poll::poll_loop;
 use crate::rebalance::Context;
@@ -56,7 +57,8 @@ pub struct ConsumerHandle {
     /// `None` once it is closing.
     consumer: RwLock<Option<Arc<BaseConsumer<Context>>>>,
     stopped: Arc<AtomicBool>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// One polls, one commits.
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Consumer {
@@ -75,23 +77,28 @@ impl Consumer {
         }
         consumer.subscribe(topics).map_err(Error::Client)?;
         let (consumer, stopped, heartbeat) = (Arc::new(consumer), Arc::new(AtomicBool::new(false)), Heartbeat::default());
-        let thread = std::thread::Builder::new()
-            .name(format!("poll-{group}"))
-            .spawn({
-                let (consumer, stopped, heartbeat) = (Arc::clone(&consumer), Arc::clone(&stopped), heartbeat.clone());
-                move || poll_loop(&consumer, &sender, &stopped, &heartbeat)
-            })
-            .expect("the system can start a thread");
+        let poll = thread(format!("poll-{group}"), {
+            let (consumer, stopped, heartbeat) = (Arc::clone(&consumer), Arc::clone(&stopped), heartbeat.clone());
+            move || poll_loop(&consumer, &sender, &stopped, &heartbeat)
+        });
+        let commit = thread(format!("commit-{group}"), {
+            let (consumer, stopped) = (Arc::clone(&consumer), Arc::clone(&stopped));
+            move || commit_loop(&consumer, &stopped)
+        });
         let handle = ConsumerHandle {
             heartbeat,
             group: group.to_owned(),
             fullness: settings.fullness.clone(),
             consumer: RwLock::new(Some(consumer)),
             stopped,
-            thread: Mutex::new(Some(thread)),
+            threads: Mutex::new(vec![poll, commit]),
         };
         Ok((Self { events }, Arc::new(handle)))
     }
+}
+
+fn thread(name: String, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    std::thread::Builder::new().name(name).spawn(run).expect("the system can start a thread")
 }
 
 #[async_trait]
@@ -124,11 +131,14 @@ impl ConsumerHandle {
     /// would make the runtime wait for it. A kill must be harmless anyway.
     fn close_behind(&self, done: Option<oneshot::Sender<()>>) {
         self.stopped.store(true, Ordering::Relaxed);
-        let thread = self.thread.lock().expect("nobody panics with it").take();
+        let threads = std::mem::take(&mut *self.threads.lock().expect("nobody panics with it"));
         let consumer = self.consumer.write().expect("nobody panics with it").take();
         let closing = std::thread::Builder::new().name(format!("close-{}", self.group)).spawn(move || {
-            if thread.is_some_and(|it| it.join().is_err()) {
-                tracing::error!("the poll thread panicked");
+            for thread in threads {
+                thread.thread().unpark();
+                if thread.join().is_err() {
+                    tracing::error!("a thread of the consumer panicked");
+                }
             }
             drop(consumer.map(commit_stored));
             drop(done);
@@ -160,9 +170,7 @@ impl ConsumerHandle {
 }
 
 fn commit_stored(consumer: Arc<BaseConsumer<Context>>) -> Arc<BaseConsumer<Context>> {
-    if let Err(error) = consumer.commit_consumer_state(CommitMode::Sync)
-        && error.rdkafka_error_code() != Some(RDKafkaErrorCode::NoOffset)
-    {
+    if let Err(error) = consumer.context().commits.stored(&consumer) {
         tracing::warn!(%error, "the last offsets were not committed; those records are read again");
     }
     consumer

@@ -2,6 +2,7 @@
 //! one set of settings, so that no service can forget one of them.
 
 mod client;
+mod commits;
 mod consumer;
 pub mod embedded;
 pub mod fullness;

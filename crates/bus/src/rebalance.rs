@@ -8,17 +8,19 @@ use pipeline::{Partition, SourceEvent};
 use rdkafka::Offset;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::commits::Commits;
 use crate::consumer::with_offsets;
 use crate::lag::Lag;
 use crate::log;
 
 pub(crate) struct Context {
+    pub(crate) commits: Commits,
     events: mpsc::Sender<SourceEvent>,
     lag: Lag,
     /// The process can't go on with this client: the poll loop ends, and with it the source.
@@ -29,7 +31,8 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(events: mpsc::Sender<SourceEvent>, group: &str) -> Self {
-        Self { events, lag: Lag::of_group(group), is_broken: AtomicBool::new(false), out_of_range: AtomicBool::new(false) }
+        let (commits, lag) = (Commits::default(), Lag::of_group(group));
+        Self { commits, events, lag, is_broken: AtomicBool::new(false), out_of_range: AtomicBool::new(false) }
     }
 
     pub(crate) fn is_broken(&self) -> bool {
@@ -73,9 +76,7 @@ impl Context {
         reach(Point::RevokeAsked);
         let Some(offsets) = self.ask_engine(partitions).filter(|it| !it.is_empty()) else { return };
         reach(Point::RevokeSettled);
-        // Stored as well: `unassign` commits once more what was stored last, and that would go back behind this.
-        let (offsets, mode) = (with_offsets(&offsets), CommitMode::Sync);
-        if let Err(error) = consumer.store_offsets(&offsets).and(consumer.commit(&offsets, mode)) {
+        if let Err(error) = self.commits.exactly(consumer, &with_offsets(&offsets)) {
             tracing::warn!(%error, "offsets were not committed before the partitions went; those records are read again");
         }
         reach(Point::RevokeCommitted);

@@ -3,9 +3,11 @@
 //! Servers are shared by all test binaries of a run (see [`shared`]) and run on loopback. A test is alone in them by its
 //! [`prefix`] and its [`database`]; one that kills a server takes its [`own`].
 
+pub mod commits;
 mod database;
 mod eventually;
 pub mod own;
+pub mod records;
 mod roles;
 mod scripts;
 mod service;

@@ -42,8 +42,8 @@ pub(crate) struct Evidence<'a> {
 /// The account, and what stood in the ERP by then.
 pub(crate) struct Snapshot {
     pub(crate) account: Account,
-    /// Orders of unknown items that the ERP had sold nevertheless.
-    pub(crate) sold_too_early: Vec<String>,
+    /// What had not waited behind its letter.
+    pub(crate) overtaken: Vec<String>,
 }
 
 /// What a checker found: a number to show, or what is wrong.

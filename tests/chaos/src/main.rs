@@ -4,12 +4,10 @@
 //! What breaks, and when, is a pure function of the seed; how the processes interleave is not. So a seed that failed is a good
 //! place to look, and a second run of it may pass.
 
-mod commits;
 mod directed;
 mod figures;
 mod inject;
 mod invariants;
-mod kafka;
 mod load;
 mod proxy;
 mod report;

@@ -66,8 +66,8 @@ async fn play(world: &mut World, plan: &Plan) -> anyhow::Result<Ending> {
     let (mended, mut rest) = (Instant::now(), Rest::within(Duration::from_secs(plan.patience)));
     let account = rest.comes(&world.it).await?;
     let settled_in = mended.elapsed();
-    let sold_too_early = too_early(&world.it, &broken.done);
-    let before_repair = Snapshot { account, sold_too_early };
+    let overtaken = [sold_too_early(&world.it, &broken.done), tried_too_early(&world.it).await?].concat();
+    let before_repair = Snapshot { account, overtaken };
     load::repair(&world.it)?;
     give_up_or_replay(&world.it, &mut rest).await?;
     rest.comes_to_stock(&world.it).await;
@@ -165,10 +165,19 @@ pub(crate) async fn first_effect(it: &Installation) -> Duration {
     timeout(HEAL_MAX, happens).await.map_or(HEAL_MAX, |()| begun.elapsed())
 }
 
-fn too_early(it: &Installation, done: &Done) -> Vec<String> {
+fn sold_too_early(it: &Installation, done: &Done) -> Vec<String> {
     let is_sold = |id: &str| it.erp.sales_of(id).iter().any(|sale| !matches!(sale.state, "draft" | "quotation"));
     let sold = done.unbookable.iter().filter(|key| key.rsplit('/').next().is_some_and(is_sold));
     sold.map(|key| format!("{key} is sold in the ERP, which did not know its item")).collect()
+}
+
+/// Where keys are parked, what follows a letter is held: none of it has a failure of its own. The mapper's letters park nothing.
+async fn tried_too_early(it: &Installation) -> anyhow::Result<Vec<String>> {
+    let sql = "select format('%s tried number %s of %s while number %s was open', late.grp, late.ordinal, late.aggregate, first.ordinal)
+               from letters.letter first join letters.letter late using (grp, aggregate)
+               where first.ordinal < late.ordinal and first.state in ('dead', 'waiting') and late.state in ('dead', 'waiting')
+                 and grp <> 'mapper'";
+    Ok(sqlx::query_scalar(sql).fetch_all(it.store.pool()).await?)
 }
 
 /// All are well at the end; and the door says so when neither Kafka nor PostgreSQL would keep what it takes.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bus::BusSettings;
 use pipeline::SourceControl as _;
+use testkit::commits;
 
 use super::support::{SOON, Stage};
 
@@ -31,6 +32,34 @@ async fn a_poll_thread_that_stands_still_is_seen_and_one_whose_partition_is_paus
 
 /// Far more than the time between two turns.
 const TURN: Duration = Duration::from_millis(700);
+
+/// A commit whose connection breaks is sent again after a wait that the client draws: several at once would arrive in any order.
+#[tokio::test]
+async fn commits_that_are_sent_again_do_not_go_back() {
+    let Some(server) = testkit::own::kafka().await else { return };
+    let stage = Stage::on(server.url.clone(), 1).await;
+    stage.filled(12).await;
+    let mut reader = stage.reader();
+    let mut records = Vec::new();
+    for _ in 0..12 {
+        records.push(reader.record_within(SOON).await.unwrap());
+    }
+    reader.settle(&records[0]);
+    testkit::eventually_eq(SOON, Some(1), async || stage.committed(0).await).await;
+    server.freeze();
+    for record in &records {
+        reader.settle(record);
+        // Longer than between two commits.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    server.kill().await;
+    server.start().await;
+    testkit::eventually_eq(2 * SOON, Some(12), async || stage.committed(0).await).await;
+    reader.close().await;
+    let commits = commits::all(&server.url).await.unwrap();
+    assert!(commits.iter().any(|it| it.offset == 12));
+    assert_eq!(commits::backward(&commits), [""; 0]);
+}
 
 const BROKERS: &str = "TRADEWIND_TEST_BROKERS";
 const PREFIX: &str = "TRADEWIND_TEST_PREFIX";

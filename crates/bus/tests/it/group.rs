@@ -112,7 +112,7 @@ async fn a_member_that_leaves_hands_over_at_once() {
     second.remove(0).close().await;
 }
 
-/// The client commits once more what it was handed last, when the partitions are gone.
+/// What the client was handed last may be older.
 #[tokio::test]
 async fn what_is_given_back_stands_where_the_revocation_was_answered() {
     let Some(stage) = Stage::with_partitions(4).await else { return };

@@ -1,7 +1,8 @@
 //! Letters: nothing of a record is lost in them, and nothing happens to them that is not written down.
 
+use testkit::records;
+
 use super::{Evidence, Finding, finding};
-use crate::kafka;
 
 #[derive(sqlx::FromRow)]
 struct Origin {
@@ -23,7 +24,7 @@ pub(super) async fn are_verbatim(of: &Evidence<'_>) -> Finding {
 
 fn differs(brokers: &str, letter: &Origin) -> Option<String> {
     let place = format!("{}[{}]@{}", letter.origin_topic, letter.origin_partition, letter.origin_offset);
-    match kafka::read(brokers, &letter.origin_topic, letter.origin_partition, letter.origin_offset) {
+    match records::read(brokers, &letter.origin_topic, letter.origin_partition, letter.origin_offset) {
         Ok(seen) if seen.key == letter.key && seen.value == letter.value => None,
         Ok(_) => Some(format!("{place}: the letter has other bytes")),
         Err(error) => Some(format!("{place}: {error:#}")),

@@ -7,17 +7,17 @@ use contracts::wire::Changed;
 use contracts::{headers, topics};
 use domain::EntityKind;
 use sandbox::effects::Kind;
+use testkit::commits;
+use testkit::records::{self, Seen};
 use tokio::time::sleep;
 
 use super::{Evidence, Finding, finding};
-use crate::commits::{self, Commit};
-use crate::kafka::{self, Seen};
 
 pub(super) async fn in_order(of: &Evidence<'_>) -> Finding {
     let (mut changes, mut wrong) = (0, e2e::out_of_order(of.it));
     for kind in [EntityKind::Order, EntityKind::Refund, EntityKind::Customer] {
         let topic = of.it.bus.topic(topics::changes(kind));
-        let seen = kafka::read_all(&of.it.bus.brokers, &topic).await.map_err(|it| vec![format!("{it:#}")])?;
+        let seen = records::read_all(&of.it.bus.brokers, &topic).await.map_err(|it| vec![format!("{it:#}")])?;
         changes += seen.len();
         wrong.extend(older_after_newer(&seen));
     }
@@ -48,7 +48,7 @@ fn older_after_newer(seen: &[Seen]) -> Vec<String> {
 
 /// Orders of an item that the ERP did not know wait, with all that follows them.
 pub(super) fn parked_waited(of: &Evidence<'_>) -> Finding {
-    finding(format!("{} parked orders", of.done.unbookable.len()), of.before_repair.sold_too_early.clone())
+    finding(format!("{} parked orders", of.done.unbookable.len()), of.before_repair.overtaken.clone())
 }
 
 pub(super) fn stock_agrees(of: &Evidence<'_>) -> Finding {
@@ -79,15 +79,7 @@ pub(super) fn commits_follow(of: &Evidence<'_>) -> Finding {
 
 pub(super) async fn commits_only_grow(of: &Evidence<'_>) -> Finding {
     let commits = commits::all(&of.it.bus.brokers).await.map_err(|it| vec![format!("{it:#}")])?;
-    let (mut furthest, mut wrong) = (BTreeMap::new(), Vec::new());
-    for Commit { place, offset } in &commits {
-        let before = furthest.insert(place, *offset).unwrap_or(*offset);
-        if *offset < before {
-            let (group, topic, partition) = place;
-            wrong.push(format!("{group} in {topic}[{partition}]: {before}, then {offset}"));
-        }
-    }
-    finding(format!("{} commits", commits.len()), wrong)
+    finding(format!("{} commits", commits.len()), commits::backward(&commits))
 }
 
 /// What the ERP says of its stock goes on all the time, so that a look may find the last word of it on its way.

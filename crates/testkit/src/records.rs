@@ -10,17 +10,17 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-pub(crate) struct Seen {
-    pub(crate) partition: i32,
-    pub(crate) offset: i64,
-    pub(crate) key: Vec<u8>,
-    pub(crate) value: Vec<u8>,
+pub struct Seen {
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Vec<u8>,
+    pub value: Vec<u8>,
     headers: Vec<(String, Vec<u8>)>,
 }
 
 impl Seen {
     /// Empty where there is none.
-    pub(crate) fn header(&self, name: &str) -> &str {
+    pub fn header(&self, name: &str) -> &str {
         let found = self.headers.iter().find(|(known, _)| known == name);
         found.and_then(|(_, value)| std::str::from_utf8(value).ok()).unwrap_or_default()
     }
@@ -38,7 +38,7 @@ impl Seen {
 }
 
 /// Every record that is in the topic now; those of one partition in their order.
-pub(crate) async fn read_all(brokers: &str, topic: &str) -> anyhow::Result<Vec<Seen>> {
+pub async fn read_all(brokers: &str, topic: &str) -> anyhow::Result<Vec<Seen>> {
     let (brokers, topic) = (brokers.to_owned(), topic.to_owned());
     let read = move || {
         let consumer = consumer(&brokers)?;
@@ -63,7 +63,7 @@ pub(crate) async fn read_all(brokers: &str, topic: &str) -> anyhow::Result<Vec<S
 }
 
 /// The record at this place.
-pub(crate) fn read(brokers: &str, topic: &str, partition: i32, offset: i64) -> anyhow::Result<Seen> {
+pub fn read(brokers: &str, topic: &str, partition: i32, offset: i64) -> anyhow::Result<Seen> {
     let consumer = consumer(brokers)?;
     let mut at = TopicPartitionList::new();
     at.add_partition_offset(topic, partition, Offset::Offset(offset))?;
@@ -77,7 +77,7 @@ fn consumer(brokers: &str) -> anyhow::Result<BaseConsumer> {
     let mut settings = ClientConfig::new();
     settings
         .set("bootstrap.servers", brokers)
-        .set("group.id", "chaos")
+        .set("group.id", "testkit")
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true");
     Ok(settings.create()?)

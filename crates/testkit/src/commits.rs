@@ -3,23 +3,39 @@
 //! Keys and values of `__consumer_offsets` are those of `OffsetCommitKey.json` and `OffsetCommitValue.json` in Apache Kafka's
 //! group coordinator. Other keys (versions from 2 on) are about members.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context as _;
 use bytes::{Buf as _, Bytes, TryGetError};
 
-use crate::kafka::{self, Seen};
+use crate::records::{self, Seen};
 
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Commit {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
     /// Group, topic and partition.
-    pub(crate) place: (String, String, i32),
-    pub(crate) offset: i64,
+    pub place: (String, String, i32),
+    pub offset: i64,
 }
 
-/// Those of one place in their order.
-pub(crate) async fn all(brokers: &str) -> anyhow::Result<Vec<Commit>> {
-    let seen = kafka::read_all(brokers, "__consumer_offsets").await?;
+/// By whatever group; those of one place in their order.
+pub async fn all(brokers: &str) -> anyhow::Result<Vec<Commit>> {
+    let seen = records::read_all(brokers, "__consumer_offsets").await?;
     let read = |it: &Seen| commit(&it.key, &it.value).with_context(|| format!("a commit at {}@{}", it.partition, it.offset));
     seen.iter().filter_map(|it| read(it).transpose()).collect()
+}
+
+/// Where a group went back.
+pub fn backward(commits: &[Commit]) -> Vec<String> {
+    let (mut last, mut wrong) = (BTreeMap::new(), Vec::new());
+    for Commit { place, offset } in commits {
+        if let Some(before) = last.insert(place, *offset)
+            && *offset < before
+        {
+            let (group, topic, partition) = place;
+            wrong.push(format!("{group} in {topic}[{partition}]: {before}, then {offset}"));
+        }
+    }
+    wrong
 }
 
 /// `None`: it is about something else, or an offset was deleted.
