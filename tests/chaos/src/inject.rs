@@ -33,14 +33,14 @@ pub(crate) async fn inject(it: &Installation, parts: &mut Breakable, fault: &Fau
     }
 }
 
-/// What is broken from now on. Rules of the doubles end by themselves.
+/// What is broken from now on. Rules of the doubles and what ails a way end by themselves.
 async fn begin(it: &Installation, parts: &mut Breakable, fault: &Fault, lasting: Duration) -> anyhow::Result<()> {
     match fault {
         Fault::KafkaKilled => parts.kafka.kill().await,
         Fault::KafkaFrozen => parts.kafka.freeze(),
         Fault::PostgresKilled => parts.postgres.kill().await,
         Fault::PostgresFrozen => parts.postgres.freeze(),
-        Fault::Way(edge, toxic) => parts.edges[edge].set(*toxic),
+        Fault::Way(edge, toxic) => parts.edges[edge].set_for(*toxic, lasting),
         Fault::Killed(program, which) => parts.process(*program, *which).service().kill(),
         Fault::Ended(program, which) => {
             let ended = parts.process(*program, *which).service().terminate(SOON).await;

@@ -74,6 +74,22 @@ impl Proxy {
     pub(crate) fn set(&self, toxic: Toxic) {
         self.toxic.send_replace(toxic);
     }
+
+    /// For so long, unless something else is set meanwhile.
+    pub(crate) fn set_for(&self, toxic: Toxic, lasting: Duration) {
+        self.set(toxic);
+        let set = self.toxic.clone();
+        tokio::spawn(async move {
+            sleep(lasting).await;
+            set.send_if_modified(|now| {
+                let is_ours = *now == toxic;
+                if is_ours {
+                    *now = Toxic::Clear;
+                }
+                is_ours
+            });
+        });
+    }
 }
 
 fn listen(port: u16) -> io::Result<TcpListener> {
