@@ -35,10 +35,13 @@ impl Commits {
     }
 }
 
-/// Until it is told to stop, and woken for it.
+/// Until it is told to stop, and woken for it: the last commit is that of whoever closes the consumer.
 pub(crate) fn commit_loop(consumer: &BaseConsumer<Context>, stopped: &AtomicBool) {
-    while !stopped.load(Ordering::Relaxed) && !consumer.context().is_broken() {
+    loop {
         std::thread::park_timeout(INTERVAL);
+        if stopped.load(Ordering::Relaxed) || consumer.context().is_broken() {
+            return;
+        }
         if let Err(error) = consumer.context().commits.stored(consumer) {
             tracing::debug!(%error, "stored offsets are committed some other time");
         }
