@@ -44,8 +44,11 @@ struct Args {
     /// What happens in the shop and the ERP, in one second.
     #[arg(long, default_value_t = 6.0)]
     rate: f64,
+    /// Times the usual pause between two faults, two seconds on average: for a run that is to see more load per fault.
+    #[arg(long, value_name = "TIMES", default_value_t = 1)]
+    calm: u32,
     /// Break what this file says instead of what the seed draws: one that a failed run has kept.
-    #[arg(long, conflicts_with_all = ["seed", "seconds", "rate"])]
+    #[arg(long, conflicts_with_all = ["seed", "seconds", "rate", "calm"])]
     schedule: Option<PathBuf>,
     /// Leave out so many of the planned faults, by their numbers in the printed plan: to find out which of them matters.
     #[arg(long, value_delimiter = ',')]
@@ -82,7 +85,7 @@ impl Args {
                 let (kill_points, kill_at) = (self.kill_points, self.kill_at.clone());
                 // The more there is to mend, the longer it takes.
                 let patience = schedule::patience() + self.seconds / 4;
-                Plan { seed, rate: self.rate, kill_points, kill_at, patience, faults: schedule::schedule(seed, time) }
+                Plan { seed, rate: self.rate, kill_points, kill_at, patience, faults: schedule::schedule(seed, time, self.calm) }
             }
         };
         for (number, it) in plan.faults.iter().enumerate() {

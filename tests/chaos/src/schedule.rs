@@ -151,14 +151,15 @@ impl fmt::Display for Planned {
     }
 }
 
-/// Faults until their time is used up. The first ones are one of each part, so that every run breaks every part at least once.
-pub(crate) fn schedule(seed: u64, time: Duration) -> Vec<Planned> {
+/// Faults until their time is used up, with `calm` times the usual pauses between them. The first ones are one of each part, so that every run breaks every part at least once.
+pub(crate) fn schedule(seed: u64, time: Duration, calm: u32) -> Vec<Planned> {
     let mut draw = StdRng::seed_from_u64(seed);
     let mut planned = Vec::new();
     let mut used = Duration::ZERO;
     while used < time {
         for part in a_round(&mut draw) {
             let next = plan(&mut draw, part);
+            let next = Planned { after: next.after * calm, ..next };
             used += next.after + next.lasting;
             if used > time {
                 return planned;
@@ -273,7 +274,7 @@ mod tests {
     fn a_schedule_comes_back_from_its_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("schedule.json");
-        let plan = Plan { seed: 7, rate: 6.0, kill_points: 0, kill_at: String::new(), patience: patience(), faults: schedule(7, MINUTES) };
+        let plan = Plan { seed: 7, rate: 6.0, kill_points: 0, kill_at: String::new(), patience: patience(), faults: schedule(7, MINUTES, 1) };
         plan.write(&path).unwrap();
         assert_eq!(Plan::read(&path).unwrap(), plan);
         std::fs::write(&path, "{}").unwrap();
@@ -284,14 +285,23 @@ mod tests {
 
     #[test]
     fn the_same_seed_breaks_the_same_things_at_the_same_times() {
-        assert_eq!(schedule(7, MINUTES), schedule(7, MINUTES));
-        assert_ne!(schedule(7, MINUTES), schedule(8, MINUTES));
+        assert_eq!(schedule(7, MINUTES, 1), schedule(7, MINUTES, 1));
+        assert_ne!(schedule(7, MINUTES, 1), schedule(8, MINUTES, 1));
+    }
+
+    #[test]
+    fn calm_leaves_fewer_faults_of_the_same_kinds() {
+        let (usual, calm) = (schedule(7, MINUTES, 1), schedule(7, MINUTES, 3));
+        assert!(calm.len() < usual.len());
+        for (calm, usual) in calm.iter().zip(&usual) {
+            assert_eq!((&calm.fault, calm.lasting, calm.after), (&usual.fault, usual.lasting, usual.after * 3));
+        }
     }
 
     #[test]
     fn it_keeps_to_its_time_and_breaks_every_part() {
         for seed in 0..50 {
-            let planned = schedule(seed, MINUTES);
+            let planned = schedule(seed, MINUTES, 1);
             assert!(planned.iter().map(|it| it.after + it.lasting).sum::<Duration>() <= MINUTES);
             let kinds: BTreeSet<String> = planned.iter().map(|it| it.fault.kind().split(' ').next().unwrap().to_owned()).collect();
             for part in ["storefront-ingest", "order-router", "erp-adapter", "inventory-sync", "erp"] {
