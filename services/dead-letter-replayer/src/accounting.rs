@@ -1,9 +1,10 @@
 //! The account, added up every minute: as metrics, and as an alarm when it does not balance.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bus::{BusSettings, Offsets};
+use chrono::Utc;
 use contracts::topics::{self, groups};
 use domain::TargetId;
 use fault::Fault;
@@ -11,6 +12,7 @@ use opentelemetry::metrics::Gauge;
 use opentelemetry::{KeyValue, global};
 use store::Store;
 use store::account::{Account, Cursor, Items, Part, Progress, Scope};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 /// Draws the account of an installation up: the ledgers from the database, progress from the broker.
@@ -75,17 +77,29 @@ impl Accountant {
 
     /// Until stopped; a turn that fails is tried again at the next.
     pub async fn run(self, interval: Duration, stop: CancellationToken) {
-        let mut metrics = Metrics::new();
-        let mut ticks = tokio::time::interval(interval);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            match self.account().await {
-                Ok(account) => metrics.show(&account),
-                Err(fault) => tracing::warn!(error = %fault, "the account could not be added up"),
+        let turns = async {
+            let mut metrics = Metrics::new();
+            loop {
+                let begun = Instant::now();
+                match self.account().await {
+                    Ok(account) => metrics.show(&account),
+                    Err(fault) => tracing::warn!(error = %fault, "the account could not be added up"),
+                }
+                sleep(pause(interval, begun.elapsed())).await;
             }
-        }
+        };
+        stop.run_until_cancelled(turns).await;
     }
 }
+
+/// Until the next turn, after one that took so long. It reads every row of every ledger: where there are so many that a turn is
+/// no longer short, it must not keep the database busy all the time.
+fn pause(interval: Duration, took: Duration) -> Duration {
+    interval.saturating_sub(took).max(took * BUSY_MAX)
+}
+
+/// Times as long as a turn the database has no turn of ours.
+const BUSY_MAX: u32 = 4;
 
 /// Labels of one sum: group, connection, entity, state.
 type Of = (String, String, String, String);
@@ -94,6 +108,7 @@ struct Metrics {
     obligations: Gauge<u64>,
     balanced: Gauge<u64>,
     checks: Gauge<u64>,
+    drawn_up: Gauge<u64>,
     waiting: Gauge<u64>,
     /// Whatever was ever shown: what a later turn has nothing of must read zero.
     shown: BTreeSet<Of>,
@@ -115,6 +130,10 @@ impl Metrics {
             checks: meter
                 .u64_gauge("tradewind_account_check")
                 .with_description("1 while this check of the account holds: raw_records, answers")
+                .build(),
+            drawn_up: meter
+                .u64_gauge("tradewind_account_timestamp_seconds")
+                .with_description("When the account was last drawn up, since 1970")
                 .build(),
             shown: BTreeSet::new(),
         }
@@ -139,6 +158,7 @@ impl Metrics {
             self.waiting.record(count, &[KeyValue::new("group", group.to_owned())]);
         }
         self.balanced.record(u64::from(account.balances()), &[]);
+        self.drawn_up.record(Utc::now().timestamp().unsigned_abs(), &[]);
         for check in &account.checks {
             self.checks.record(u64::from(check.holds), &[KeyValue::new("check", check.of.as_str())]);
             if !check.holds {
@@ -185,6 +205,13 @@ mod tests {
             reason: reason.map(str::to_owned),
             count,
         }
+    }
+
+    #[test]
+    fn a_turn_a_minute_becomes_a_fifth_of_the_time_where_it_takes_long() {
+        let seconds = Duration::from_secs;
+        let minute = |took| pause(seconds(60), seconds(took));
+        assert_eq!([minute(0), minute(1), minute(12), minute(30), minute(300)], [60, 59, 48, 120, 1_200].map(seconds));
     }
 
     #[test]
