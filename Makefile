@@ -88,18 +88,19 @@ chaos-nightly: setup ## Two hours of it, with optimised programs (SEED=1 RUNS=4)
 chaos-release: ## A day of it, before a release
 	$(MAKE) chaos-nightly RUNS=48
 
-# How often each process dies at each of its points.
+# How often each process dies at each of its points; or stands still there, for so many seconds.
 REPEATS ?= 1
+STALL ?= 0
 ARMED := chaos tradewind storefront-ingest order-router erp-adapter inventory-sync dead-letter-replayer
 
 .PHONY: chaos-kill-points
-chaos-kill-points: setup ## Have each process die wherever that must be harmless (REPEATS=1), and ask the same
+chaos-kill-points: setup ## Have each process die wherever that must be harmless (REPEATS=1), or stand still there (STALL=25), and ask the same
 	cargo build --workspace --bins --features kill-point/armed
 	mkdir -p target/armed
 	for program in $(ARMED); do ln -f target/debug/$$program target/armed/ || exit 1; done
 	@# Everybody else takes the plain ones, which are linked again as they are.
 	cargo build --workspace --bins
-	TRADEWIND_BUILT=1 target/armed/chaos --seed $(SEED) --rate 3 --kill-points $(REPEATS) --programs target/armed
+	TRADEWIND_BUILT=1 target/armed/chaos --seed $(SEED) --rate 3 --kill-points $(REPEATS) --stall $(STALL) --programs target/armed
 
 # Of each target.
 SECONDS ?= 60

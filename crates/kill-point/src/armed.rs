@@ -1,4 +1,4 @@
-//! The death itself.
+//! The death itself, or the standstill.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -8,17 +8,18 @@ use rustix::process::{Signal, getpid, kill_process};
 
 use crate::{FILE, Point};
 
-/// Dies here, if it is its turn.
+/// Dies here, or stands still, if it is its turn.
 pub fn reach(point: Point) {
     static PATH: LazyLock<Option<OsString>> = LazyLock::new(|| std::env::var_os(FILE));
     static ARRIVALS: Mutex<Arrivals> = Mutex::new(Arrivals { at: String::new(), count: 0 });
     let Some(path) = &*PATH else { return };
     let mut arrivals = ARRIVALS.lock().expect("nobody panics with it");
-    // Nobody else's turn as well: whoever could remove it is the one that dies.
-    if arrivals.is_last(Path::new(path), point) && std::fs::remove_file(path).is_ok() {
-        eprintln!("killed at {}", point.name());
-        kill_process(getpid(), Signal::KILL).expect("a process may kill itself");
-        loop {
+    let Some(signal) = arrivals.turn(Path::new(path), point) else { return };
+    // Nobody else's turn as well: whoever could remove it is the one.
+    if std::fs::remove_file(path).is_ok() {
+        eprintln!("{} at {}", if signal == Signal::KILL { "killed" } else { "stopped" }, point.name());
+        kill_process(getpid(), signal).expect("a process may signal itself");
+        while signal == Signal::KILL {
             std::thread::park();
         }
     }
@@ -31,18 +32,22 @@ struct Arrivals {
 }
 
 impl Arrivals {
-    /// Looked at each time, so that a running process can be armed.
-    fn is_last(&mut self, file: &Path, point: Point) -> bool {
+    /// What is to happen now, if anything. The file is looked at each time, so that a running process can be armed.
+    fn turn(&mut self, file: &Path, point: Point) -> Option<Signal> {
         let asked = std::fs::read_to_string(file).unwrap_or_default();
         if asked != self.at {
             *self = Self { at: asked, count: 0 };
         }
-        let Some((name, nth)) = self.at.trim().split_once(' ') else { return false };
+        let (name, nth) = self.at.trim().split_once(' ')?;
         if name != point.name() {
-            return false;
+            return None;
         }
         self.count += 1;
-        nth.parse() == Ok(self.count)
+        let (nth, signal) = match nth.strip_suffix(" stop") {
+            Some(nth) => (nth, Signal::STOP),
+            None => (nth, Signal::KILL),
+        };
+        (nth.parse() == Ok(self.count)).then_some(signal)
     }
 }
 
@@ -61,7 +66,7 @@ mod tests {
     #[test]
     fn only_the_nth_arrival_at_that_point_is_the_last_one() {
         let (mut arrivals, path) = (Arrivals { at: String::new(), count: 0 }, file("nth", "door.confirmed 3\n"));
-        let mut arrive = |point| arrivals.is_last(&path, point);
+        let mut arrive = |point| arrivals.turn(&path, point).is_some();
         assert_eq!([Point::DoorConfirmed, Point::DoorSpooled, Point::DoorConfirmed].map(&mut arrive), [false; 3]);
         assert!(arrive(Point::DoorConfirmed));
         assert!(!arrive(Point::DoorConfirmed), "it was the third");
@@ -71,18 +76,26 @@ mod tests {
     #[test]
     fn arrivals_before_it_was_asked_for_do_not_count() {
         let (mut arrivals, path) = (Arrivals { at: String::new(), count: 0 }, file("since", "door.spooled 1"));
-        assert!(!arrivals.is_last(&path, Point::DoorConfirmed));
+        assert_eq!(arrivals.turn(&path, Point::DoorConfirmed), None);
         std::fs::write(&path, "door.confirmed 2").unwrap();
-        assert!(!arrivals.is_last(&path, Point::DoorConfirmed));
+        assert_eq!(arrivals.turn(&path, Point::DoorConfirmed), None);
         std::fs::remove_file(&path).unwrap();
-        assert!(!arrivals.is_last(&path, Point::DoorConfirmed), "there is no file");
+        assert_eq!(arrivals.turn(&path, Point::DoorConfirmed), None, "there is no file");
         std::fs::write(&path, "door.confirmed 2").unwrap();
-        assert!(!arrivals.is_last(&path, Point::DoorConfirmed), "it begins anew");
-        assert!(arrivals.is_last(&path, Point::DoorConfirmed));
-        for words in ["", "door.confirmed", "door.confirmed many", "door.confirmed -1"] {
+        assert_eq!(arrivals.turn(&path, Point::DoorConfirmed), None, "it begins anew");
+        assert_eq!(arrivals.turn(&path, Point::DoorConfirmed), Some(Signal::KILL));
+        for words in ["", "door.confirmed", "door.confirmed many", "door.confirmed -1", "door.confirmed 1 then"] {
             std::fs::write(&path, words).unwrap();
-            assert!(!arrivals.is_last(&path, Point::DoorConfirmed), "{words:?}");
+            assert_eq!(arrivals.turn(&path, Point::DoorConfirmed), None, "{words:?}");
         }
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn it_stands_still_where_the_file_says_so() {
+        let (mut arrivals, path) = (Arrivals { at: String::new(), count: 0 }, file("stop", "door.spooled 2 stop\n"));
+        assert_eq!(arrivals.turn(&path, Point::DoorSpooled), None);
+        assert_eq!(arrivals.turn(&path, Point::DoorSpooled), Some(Signal::STOP));
         std::fs::remove_file(&path).unwrap();
     }
 }

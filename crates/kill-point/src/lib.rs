@@ -1,7 +1,7 @@
 //! Moments between two steps of which either may be the last one of a process.
 //!
 //! The code says where they are; what a death there leaves behind is proved by the chaos suite, which has a process kill itself at
-//! each of them (`chaos --kill-points`). In every other build [`reach`] is an empty function.
+//! each of them (`chaos --kill-points`), or stand still there until others have taken over (`--stall`). In every other build [`reach`] is an empty function.
 
 #[cfg(feature = "armed")]
 mod armed;
@@ -13,7 +13,7 @@ compile_error!("kill-point/armed lets anybody who can write a file kill the proc
 pub use armed::reach;
 
 /// The variable that names the kill file. The file says `<point> <nth>`: who arrives at that point for the nth time since it says
-/// so removes it and dies.
+/// so removes it and dies. With ` stop` behind it stands still instead, until it gets SIGCONT.
 pub const FILE: &str = "TRADEWIND_KILL_FILE";
 
 /// Nothing happens here.

@@ -29,7 +29,7 @@ mod values;
 mod world;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -189,6 +189,11 @@ impl ErpDouble {
     /// All sales of an external id: one, unless something went wrong.
     pub fn sales_of(&self, web_id: &str) -> Vec<SaleView> {
         desk::sales(&self.erp, Some(web_id))
+    }
+
+    /// E-mail addresses that more than one party has, with the parties: none, unless something went wrong.
+    pub fn twins(&self) -> BTreeMap<String, BTreeSet<i64>> {
+        desk::twins(&self.erp)
     }
 
     pub fn set_dedupe(&self, dedupe: Dedupe) {

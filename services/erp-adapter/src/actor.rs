@@ -52,10 +52,10 @@ impl<P> EffectActor<P> {
     }
 
     async fn send(&self, act: &StepAct) -> Result<StepCame, (Fault, StepCame)> {
+        reach(if act.step == 0 { Point::StepClaimed } else { Point::StepFollowed });
         if Instant::now() >= act.send_before {
             return Err((too_old(), StepCame::Expired));
         }
-        reach(if act.step == 0 { Point::StepClaimed } else { Point::StepFollowed });
         self.claims.sending(act.op.key(), (act.step().name, act.fence));
         let key = idempotency_key(act);
         match tokio::time::timeout(self.call_max, self.erp.perform(&call(act, &key))).await {

@@ -1,4 +1,5 @@
-//! Directed deaths: one process after the other kills itself at each point where a death must be harmless (`kill-point`).
+//! Directed deaths: one process after the other kills itself at each point where a death must be harmless (`kill-point`), or
+//! stands still there until others have taken over from it.
 //!
 //! The load goes on meanwhile, and at the end the same is asked as of every other run. A point that nobody reaches is a failure
 //! of its own: a table that names deaths which never happened proves nothing.
@@ -16,9 +17,11 @@ use kill_point::Point;
 
 use crate::invariants::Invariant;
 use crate::run::first_effect;
+use crate::schedule::Plan;
 use crate::world::Breakable;
 
 use calm::Calm;
+use deaths::Ending;
 pub(crate) use probe::are_armed;
 use provoke::Scene;
 
@@ -46,15 +49,16 @@ impl Deaths {
     }
 }
 
-/// Everywhere, or at points that are called so, so many times.
-pub(crate) async fn die_everywhere(it: &Installation, parts: &mut Breakable, repeats: usize, called: &str) -> anyhow::Result<Deaths> {
+/// Everywhere, or at points that are called as the plan says.
+pub(crate) async fn die_everywhere(it: &Installation, parts: &mut Breakable, plan: &Plan) -> anyhow::Result<Deaths> {
     let mut places = places();
-    places.retain(|it| it.point.name().starts_with(called));
-    anyhow::ensure!(!places.is_empty(), "no kill point is called `{called}`: see crates/kill-point");
+    places.retain(|it| it.point.name().starts_with(&plan.kill_at));
+    anyhow::ensure!(!places.is_empty(), "no kill point is called `{}`: see crates/kill-point", plan.kill_at);
+    let ending = if plan.stall.is_zero() { Ending::Death } else { Ending::Stall(plan.stall) };
     let (mut deaths, mut calm) = (Deaths::default(), Calm::default());
-    for repeat in 1..=repeats {
+    for repeat in 1..=plan.kill_points {
         for place in &places {
-            die(it, parts, *place, repeat, &mut calm, &mut deaths).await?;
+            die(it, parts, *place, ending, repeat, &mut calm, &mut deaths).await?;
         }
     }
     Ok(deaths)
@@ -64,6 +68,7 @@ async fn die(
     it: &Installation,
     parts: &mut Breakable,
     place: Place,
+    ending: Ending,
     repeat: usize,
     calm: &mut Calm,
     deaths: &mut Deaths,
@@ -76,10 +81,10 @@ async fn die(
     let scene = Scene::of(place);
     let prepared = scene.prepare(it).await?;
     let nth = if scene == Scene::Load { repeat } else { 1 };
-    deaths::arm(parts, place, nth, scene.asks())?;
+    deaths::arm(parts, place, ending, nth, scene.asks())?;
     scene.play(it, parts, program, &prepared).await?;
-    deaths::await_one(parts, program).await;
-    let died = deaths::disarm(parts, program, scene.asks()).await?;
+    deaths::await_one(parts, program, scene.asks()).await;
+    let died = deaths::disarm(parts, program, ending, scene.asks()).await?;
     calm.died(it, program).await;
     *deaths.at.entry(place).or_default() += died;
     if died == 0 {
@@ -88,7 +93,7 @@ async fn die(
         return Ok(());
     }
     let heal = first_effect(it).await;
-    eprintln!("{} died at {}, the next effect came {:.1} s later", program.name(), point.name(), heal.as_secs_f64());
+    eprintln!("{} {} at {}, the next effect came {:.1} s later", program.name(), ending.says(), point.name(), heal.as_secs_f64());
     deaths.slowest_heal = deaths.slowest_heal.max(heal);
     Ok(())
 }

@@ -11,6 +11,8 @@ use sandbox::shopify::{Happened, RawDelivery};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::world::STOCK;
+
 /// The shop sells it, and the ERP does not know it until [`repair`].
 pub(crate) const UNKNOWN_SKU: &str = "CAP-NEW";
 
@@ -44,7 +46,7 @@ impl Load {
 
     /// So many times a second, until it is told to stop.
     pub(crate) async fn run(mut self, it: &Installation, per_second: f64, stop: CancellationToken) -> Done {
-        it.shop.add_article(UNKNOWN_SKU, Some(1_000));
+        it.shop.add_article(UNKNOWN_SKU, Some(STOCK));
         let mut pace = interval(Duration::from_secs_f64(1.0 / per_second));
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(pace.tick()).await.is_some() {
@@ -157,6 +159,6 @@ impl Load {
 
 /// What the operators do once all is well again: the ERP gets the item that it lacked.
 pub(crate) fn repair(it: &Installation) -> anyhow::Result<()> {
-    it.erp.add_item(&sandbox::erp::Item::new(UNKNOWN_SKU, "Cap", 1_000))?;
+    it.erp.add_item(&sandbox::erp::Item::new(UNKNOWN_SKU, "Cap", STOCK))?;
     Ok(())
 }

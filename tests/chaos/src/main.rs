@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Parser;
 
 use figures::Figures;
@@ -62,6 +63,10 @@ struct Args {
     /// At those kill points only whose names begin so, such as `letter.`: to find out more about one of them.
     #[arg(long, value_name = "NAME", default_value = "")]
     kill_at: String,
+    /// It does not die there but stands still for so many seconds, and then goes on: longer than its claims and its membership
+    /// last, so that others have taken over.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    stall: u64,
     /// So many runs, each with the next seed; one table at the end.
     #[arg(long, default_value_t = 1)]
     runs: u64,
@@ -82,10 +87,11 @@ impl Args {
             Some(path) => Plan::read(path)?,
             None => {
                 let time = if self.kill_points > 0 { Duration::ZERO } else { Duration::from_secs(self.seconds) };
-                let (kill_points, kill_at) = (self.kill_points, self.kill_at.clone());
+                let (kill_points, kill_at, stall) = (self.kill_points, self.kill_at.clone(), Duration::from_secs(self.stall));
                 // The more there is to mend, the longer it takes.
                 let patience = schedule::patience() + self.seconds / 4;
-                Plan { seed, rate: self.rate, kill_points, kill_at, patience, faults: schedule::schedule(seed, time, self.calm) }
+                let faults = schedule::schedule(seed, time, self.calm);
+                Plan { seed, rate: self.rate, kill_points, kill_at, stall, patience, faults }
             }
         };
         for (number, it) in plan.faults.iter().enumerate() {
@@ -126,9 +132,11 @@ fn main() -> anyhow::Result<ExitCode> {
         e2e::take_programs_from(folder.clone());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let stop = runtime.block_on(async { service_kit::signals::stop_token() })?;
     let mut runs = Vec::new();
     for seed in args.seed..args.seed + args.runs {
-        let report = runtime.block_on(args.run(seed))?;
+        // What a run has started ends with it, also where it is left in the middle.
+        let report = runtime.block_on(stop.run_until_cancelled(args.run(seed))).context("asked to stop")??;
         let holds = report.holds();
         runs.push(report.figures);
         if !holds {

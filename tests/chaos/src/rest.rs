@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use e2e::Installation;
+use futures_util::future::try_join_all;
 use serde_json::Value;
 use store::account::Account;
 use tokio::time::sleep;
@@ -68,17 +69,26 @@ impl Rest {
 /// What is no order is discarded, everything else is tried again, until nothing is left.
 pub(crate) async fn give_up_or_replay(it: &Installation, rest: &mut Rest) -> anyhow::Result<()> {
     for _ in 0..ROUNDS_MAX {
-        let letters = it.letters().await;
-        let dead: Vec<&Value> = letters.iter().filter(|it| it["state"] == "dead").collect();
+        let mut dead = dead_letters(it).await;
+        if dead.is_empty() {
+            // What was tried again may fail again, and so may what was held behind it.
+            rest.comes(it).await?;
+            dead = dead_letters(it).await;
+        }
         if dead.is_empty() {
             break;
         }
-        for letter in dead {
-            give_up_or_replay_one(it, letter).await?;
+        for some in dead.chunks(AT_ONCE) {
+            try_join_all(some.iter().map(|letter| give_up_or_replay_one(it, letter))).await?;
         }
-        rest.comes(it).await?;
     }
     Ok(())
+}
+
+async fn dead_letters(it: &Installation) -> Vec<Value> {
+    let mut letters = it.letters().await;
+    letters.retain(|it| it["state"] == "dead");
+    letters
 }
 
 async fn give_up_or_replay_one(it: &Installation, letter: &Value) -> anyhow::Result<()> {
@@ -96,5 +106,6 @@ async fn give_up_or_replay_one(it: &Installation, letter: &Value) -> anyhow::Res
     Ok(())
 }
 
-/// A list has at most a hundred letters, and what is held behind one may fail by itself.
-const ROUNDS_MAX: usize = 100;
+/// A list has at most a hundred letters, and a long run has two thousand.
+const ROUNDS_MAX: usize = 50;
+const AT_ONCE: usize = 4;

@@ -130,7 +130,7 @@ async fn break_it(world: &mut World, plan: &Plan) -> anyhow::Result<Broken> {
     let stop = CancellationToken::new();
     let breaking = async {
         let broken = break_all(it, parts, &plan.faults).await;
-        let deaths = if plan.kill_points > 0 { Some(die_everywhere(it, parts, plan.kill_points, &plan.kill_at).await) } else { None };
+        let deaths = if plan.kill_points > 0 { Some(die_everywhere(it, parts, plan).await) } else { None };
         stop.cancel();
         (broken, deaths)
     };

@@ -29,6 +29,9 @@ pub(crate) struct Plan {
     /// At those only whose names begin so.
     #[serde(default)]
     pub(crate) kill_at: String,
+    /// It does not die there but stands still for so long, and then goes on; zero: it dies.
+    #[serde(default, with = "seconds")]
+    pub(crate) stall: Duration,
     /// For all waits together after the last fault, in seconds.
     #[serde(default = "patience")]
     pub(crate) patience: u64,
@@ -274,7 +277,8 @@ mod tests {
     fn a_schedule_comes_back_from_its_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("schedule.json");
-        let plan = Plan { seed: 7, rate: 6.0, kill_points: 0, kill_at: String::new(), patience: patience(), faults: schedule(7, MINUTES, 1) };
+        let (stall, faults) = (Duration::from_millis(2_500), schedule(7, MINUTES, 1));
+        let plan = Plan { seed: 7, rate: 6.0, kill_points: 0, kill_at: String::new(), stall, patience: patience(), faults };
         plan.write(&path).unwrap();
         assert_eq!(Plan::read(&path).unwrap(), plan);
         std::fs::write(&path, "{}").unwrap();

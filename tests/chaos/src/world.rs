@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use e2e::{Installation, Parts, Process, Program, SHOP};
 use sandbox::effects::Durability;
-use sandbox::erp::{Dedupe, ErpDouble, ErpSettings};
+use sandbox::erp::{Dedupe, ErpDouble, ErpSettings, Item};
 use sandbox::faults::Latency;
 use sandbox::payloads::PayloadSettings;
 use sandbox::shopify::{LogSettings, ShopDouble, ShopSettings, TOPICS, WebhookSettings};
@@ -141,7 +141,9 @@ async fn database_on(server: &Server) -> anyhow::Result<String> {
 
 /// The ERP takes a second sale of the same order: only our own care prevents one.
 fn doubles(seed: u64, folder: &Path) -> (ShopDouble, ErpDouble) {
+    let items = Item::of_the_demo().into_iter().map(|it| Item { on_hand: STOCK.into(), ..it }).collect();
     let erp = ErpSettings {
+        items,
         dedupe: Dedupe::LookupOnly,
         latency: Latency::Fixed { ms: 3 },
         seed,
@@ -152,7 +154,7 @@ fn doubles(seed: u64, folder: &Path) -> (ShopDouble, ErpDouble) {
     let skus = erp.items.iter().map(|it| it.sku.clone()).collect();
     let shop = ShopSettings {
         webhooks: WebhookSettings { time_scale: 500.0, delete_failing: false, duplicates: 0.1, late: 0.05, ..WebhookSettings::default() },
-        stock: 1_000,
+        stock: STOCK,
         payloads: PayloadSettings { skus, seed, ..PayloadSettings::default() },
         log: Some(LogSettings { path: folder.join("shop.jsonl"), durability: Durability::Synced }),
         ..ShopSettings::default()
@@ -172,6 +174,9 @@ fn address(url: &str) -> anyhow::Result<SocketAddr> {
 /// Of claimed steps in the ERP. A killed adapter's steps go on when it is over, so it is short; nothing of ours is frozen for
 /// as long, which an ERP without uniqueness of its own could not make good.
 pub(crate) const LEASE: Duration = Duration::from_secs(16);
+
+/// Of each item: no run sells as many, and a level that fell to zero would hide what was counted twice.
+pub(crate) const STOCK: i64 = 1_000_000;
 
 /// Often enough that every run has several.
 const SWEEPS: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(5));

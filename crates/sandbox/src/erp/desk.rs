@@ -1,6 +1,6 @@
 //! What a person does in the ERP: ships, takes payments, counts stock, adds items. Each is a transaction like a caller's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::Utc;
@@ -74,6 +74,17 @@ pub(super) fn stock(erp: &Erp) -> BTreeMap<String, Held> {
     let goods = world.products.iter().filter(|(id, _)| world.is_goods(*id));
     let held = |id| Held { on_hand: world.on_hand(id, &[world.places.warehouse]), reserved: world.reserved(id) };
     goods.filter_map(|(id, it)| Some((it.code.clone()?, held(id)))).collect()
+}
+
+/// E-mail addresses that more than one party has, with the parties.
+pub(super) fn twins(erp: &Erp) -> BTreeMap<String, BTreeSet<i64>> {
+    let world = erp.world();
+    let mut parties: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
+    for (_, it) in world.contacts.iter().filter(|(_, it)| it.kind == "email") {
+        parties.entry(it.value.to_lowercase()).or_default().insert(it.party);
+    }
+    parties.retain(|_, parties| parties.len() > 1);
+    parties
 }
 
 pub(super) fn set_stock(erp: &Arc<Erp>, sku: &str, on_hand: Decimal) -> Result<(), DeskError> {

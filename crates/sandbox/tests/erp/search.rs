@@ -32,6 +32,20 @@ async fn a_party_is_found_by_its_identifier_or_its_mail_address() {
 }
 
 #[tokio::test]
+async fn parties_that_share_an_address_are_told() {
+    let erp = erp().await;
+    let create = async |email: &str| {
+        let party = json!({"name": "Ada", "contact_mechanisms": [["create", [{"type": "email", "value": email}]]]});
+        id(&erp.call("party.party.create", json!([[party]])).await)
+    };
+    let first = create("ada@example.com").await;
+    create("bob@example.com").await;
+    assert!(erp.double.twins().is_empty());
+    let second = create("Ada@example.com").await;
+    assert_eq!(erp.double.twins(), [("ada@example.com".to_owned(), [first, second].into())].into());
+}
+
+#[tokio::test]
 async fn customers_are_read_back_as_written() {
     let erp = erp().await;
     let address = json!({

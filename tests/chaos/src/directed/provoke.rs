@@ -149,7 +149,10 @@ async fn dead(it: &Installation, order: u64) -> anyhow::Result<Option<Uuid>> {
 async fn kafka_away(it: &Installation, parts: &mut Breakable, of: Program) -> anyhow::Result<()> {
     let begun = Instant::now();
     parts.edges[&Edge::Kafka].set(Toxic::Down);
-    while begun.elapsed() < SPOOL_MAX && !deaths::is_any_dead(parts, of) && it.count("select count(*) from ingest.spool").await == 0 {
+    while begun.elapsed() < SPOOL_MAX
+        && !deaths::has_any_come_by(parts, of, usize::MAX)
+        && it.count("select count(*) from ingest.spool").await == 0
+    {
         sleep(Duration::from_millis(20)).await;
     }
     parts.edges[&Edge::Kafka].set(Toxic::Clear);

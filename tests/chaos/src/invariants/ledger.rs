@@ -52,6 +52,9 @@ pub(super) fn applied_once(of: &Evidence<'_>) -> Finding {
         let repeated = of.erp.repeated(operation).into_iter().filter(|(of, _)| !of.is_empty());
         wrong.extend(repeated.map(|(what, times)| format!("{operation} of {what}: {times} times")));
     }
+    // Whoever has no account in the shop is told by the address alone, which the log of what was done does not have.
+    let twins = of.it.erp.twins();
+    wrong.extend(twins.values().map(|parties| format!("the parties {parties:?} are one person")));
     let created = of.erp.applied("sale.sale.create").count();
     finding(format!("{created} sales"), wrong)
 }
