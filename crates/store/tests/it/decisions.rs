@@ -28,6 +28,30 @@ async fn a_redelivery_produces_the_stored_bytes_and_never_decides_again() {
 }
 
 #[tokio::test]
+async fn marking_what_was_produced_stays_on_its_page_and_out_of_every_index() {
+    let database = testkit::database().await;
+    let group = Group::on(&database, store::Owner::Router, Parking::Park).await;
+    for number in 1..=40 {
+        assert_eq!(group.settle(&record(&number.to_string(), number, "first")).await, "produced");
+    }
+    // A session tells what it did to the counters when it ends.
+    group.store.pool().close().await;
+    let after = store::Store::open(&store::StoreSettings::new(&database)).await.unwrap();
+    let sql = "select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relid = 'router.decision'::regclass";
+    let counted = async || sqlx::query_as::<_, (i64, i64)>(sql).fetch_one(after.pool()).await.unwrap();
+    testkit::eventually_eq(std::time::Duration::from_secs(30), (40, 40), counted).await;
+}
+
+#[tokio::test]
+async fn no_ledger_of_decisions_has_an_index_that_marking_would_change() {
+    let group = Group::new(Parking::Park).await;
+    let sql = "select format('%s.%s', schemaname, indexname) from pg_indexes
+               where tablename = 'decision' and (indexdef like '%outputs%' or indexdef like '%published_at%')";
+    let found: Vec<String> = sqlx::query_scalar(sql).fetch_all(group.store.pool()).await.unwrap();
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn what_needs_no_output_is_done_at_once() {
     let group = Group::new(Parking::Park).await;
     assert_eq!(group.settle(&record("1", 1, "old")).await, "done");
