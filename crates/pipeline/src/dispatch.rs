@@ -270,11 +270,7 @@ impl Dispatcher {
         ticket.record.origin != Origin::Topic || lot.is_some_and(|lot| lot.generation == ticket.generation && !lot.frozen)
     }
 
-    /// Partitions that a bound has paused: to be paused again after every rebalance.
-    pub fn full(&self) -> impl Iterator<Item = &Partition> {
-        self.lots.iter().filter(|(_, lot)| lot.full).map(|(partition, _)| partition)
-    }
-
+    /// Whether a bound has paused it.
     pub fn is_full(&self, partition: &Partition) -> bool {
         self.lots.get(partition).is_some_and(|lot| lot.full)
     }

@@ -305,7 +305,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
                 for partition in &partitions {
                     self.dispatcher.stand_still(partition);
                 }
-                self.apply_pauses();
+                self.pause_and_resume();
             }
             SourceEvent::Revoked { partitions, answer } => self.start_revoking(partitions, answer),
             SourceEvent::Lost(partitions) => {

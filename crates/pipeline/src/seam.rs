@@ -38,6 +38,7 @@ pub trait Source: Send + 'static {
 
 /// Commands to a source; none of them waits.
 pub trait SourceControl: Send + Sync + 'static {
+    /// Until it is resumed: a source may keep this over a rebalance that takes a partition away and brings it back.
     fn pause(&self, partitions: &[Partition]);
     fn resume(&self, partitions: &[Partition]);
     /// The next offsets to read; committed by the source soon after.

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use pipeline::Record;
+use pipeline::{Record, SourceControl as _};
 
 use super::support::{Reader, SOON, Stage};
 
@@ -110,6 +111,31 @@ async fn a_member_that_leaves_hands_over_at_once() {
     let read: BTreeSet<_> = settled.iter().map(|it| (it.partition.number, it.offset)).collect();
     assert_eq!(read, more.iter().map(|it| (it.partition.number, it.offset)).collect());
     second.remove(0).close().await;
+}
+
+/// Whoever pauses must resume what is assigned anew: the client does not, and its owner of that time may have forgotten it.
+#[tokio::test]
+async fn a_pause_outlives_a_rebalance_until_the_partition_is_resumed() {
+    let Some(stage) = Stage::with_partitions(4).await else { return };
+    stage.filled(40).await;
+    let (mut members, mut settled) = (vec![stage.reader()], Vec::new());
+    within(settle(&mut members, 40, &mut settled)).await;
+    let all = [0, 1, 2, 3].map(|it| stage.partition(it));
+    members[0].handle.pause(&all);
+    members.push(stage.reader());
+    within(share(&mut members)).await;
+    members.remove(1).close().await;
+    let mut left = members.remove(0);
+    while left.assigned.len() != 4 {
+        assert!(within(left.event()).await.is_none(), "everything was read");
+    }
+    stage.filled(40).await;
+    assert!(left.record_within(Duration::from_secs(1)).await.is_none(), "they are paused");
+    left.handle.resume(&all);
+    let mut members = vec![left];
+    within(settle(&mut members, 40, &mut settled)).await;
+    assert_settled_once(&stage, &settled).await;
+    members.remove(0).close().await;
 }
 
 /// What the client was handed last may be older.

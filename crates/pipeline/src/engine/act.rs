@@ -126,19 +126,20 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         self.held_back = open;
         if open {
             tracing::warn!(group = self.settings.group, runbook = RUNBOOK, "a target is away: circuit open, partitions paused");
-            self.apply_pauses();
-        } else {
-            let may_go_on = |it: &&Partition| !self.dispatcher.is_full(it) && !self.stands_still(it);
-            let resumed: Vec<_> = self.dispatcher.assigned().filter(may_go_on).cloned().collect();
-            self.control.resume(&resumed);
         }
+        self.pause_and_resume();
     }
 
-    pub(super) fn apply_pauses(&self) {
-        let stays = |it: &&Partition| self.held_back || self.dispatcher.is_full(it) || self.stands_still(it);
-        let paused: Vec<_> = self.dispatcher.assigned().filter(stays).cloned().collect();
-        if !paused.is_empty() {
-            self.control.pause(&paused);
+    /// Every partition as it should be. One that comes back to us may still be paused from the last time that it was ours: a client
+    /// keeps that, and we have forgotten it.
+    pub(super) fn pause_and_resume(&self) {
+        let rests = |it: &Partition| self.held_back || self.dispatcher.is_full(it) || self.stands_still(it);
+        let (resting, running): (Vec<_>, Vec<_>) = self.dispatcher.assigned().cloned().partition(rests);
+        if !resting.is_empty() {
+            self.control.pause(&resting);
+        }
+        if !running.is_empty() {
+            self.control.resume(&running);
         }
     }
 }

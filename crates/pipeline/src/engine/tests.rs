@@ -336,6 +336,7 @@ async fn a_revocation_during_an_outage_waits_for_nobody_and_leaves_the_record_to
     rig.send("b", "b0");
     rig.until_stored(2).await;
     assert_eq!(rig.world.acts.lock().unwrap().len(), 2);
+    assert!(rig.world.paused.lock().unwrap().is_empty(), "the circuit paused it, and closed while it was somebody else's");
 }
 
 #[tokio::test(start_paused = true)]
@@ -448,6 +449,10 @@ async fn lanes_that_are_blocked_for_ten_minutes_keep_the_engine_from_hearing_not
     rig.events.send(SourceEvent::Revoked { partitions: vec![Partition::new("t", 0)], answer }).unwrap();
     assert_eq!(watermarks.await.unwrap(), [(Partition::new("t", 0), 0)]);
     assert!(asked.elapsed() < Duration::from_secs(8), "the poll thread gives up waiting: {:?}", asked.elapsed());
+
+    // The client pauses it still when it comes back.
+    rig.events.send(SourceEvent::Assigned(vec![Partition::new("t", 0)])).unwrap();
+    rig.until(|world| world.paused.lock().unwrap().is_empty()).await;
 }
 
 #[tokio::test(start_paused = true)]
