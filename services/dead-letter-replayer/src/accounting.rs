@@ -81,14 +81,20 @@ impl Accountant {
             let mut metrics = Metrics::new();
             loop {
                 let begun = Instant::now();
-                match self.account().await {
-                    Ok(account) => metrics.show(&account),
-                    Err(fault) => tracing::warn!(error = %fault, "the account could not be added up"),
+                if let Err(fault) = self.turn(&mut metrics).await {
+                    tracing::warn!(error = %fault, "the account could not be added up");
                 }
                 sleep(pause(interval, begun.elapsed())).await;
             }
         };
         stop.run_until_cancelled(turns).await;
+    }
+
+    async fn turn(&self, metrics: &mut Metrics) -> Result<(), Fault> {
+        let scope = self.scope().await?;
+        metrics.show_progress(&scope.progress);
+        metrics.show(&store::account::account(&self.store, &scope).await?);
+        Ok(())
     }
 }
 
@@ -109,6 +115,8 @@ struct Metrics {
     balanced: Gauge<u64>,
     checks: Gauge<u64>,
     drawn_up: Gauge<u64>,
+    lag: Gauge<u64>,
+    next: Gauge<u64>,
     waiting: Gauge<u64>,
     /// Whatever was ever shown: what a later turn has nothing of must read zero.
     shown: BTreeSet<Of>,
@@ -135,7 +143,28 @@ impl Metrics {
                 .u64_gauge("tradewind_account_timestamp_seconds")
                 .with_description("When the account was last drawn up, since 1970")
                 .build(),
+            lag: meter
+                .u64_gauge("tradewind_group_lag_records")
+                .with_description("Records beyond a group's commit, as the broker says")
+                .build(),
+            next: meter
+                .u64_gauge("tradewind_group_next_offset")
+                .with_description("The next offset that a group reads, as the broker says")
+                .build(),
             shown: BTreeSet::new(),
+        }
+    }
+
+    /// Whoever stands still may not know it: this is told by somebody else.
+    fn show_progress(&self, progress: &[Progress]) {
+        for it in progress {
+            let labels = [
+                KeyValue::new("group", it.group.clone()),
+                KeyValue::new("topic", it.topic.clone()),
+                KeyValue::new("partition", i64::from(it.partition)),
+            ];
+            self.lag.record((it.end - it.next()).max(0).unsigned_abs(), &labels);
+            self.next.record(it.next().unsigned_abs(), &labels);
         }
     }
 

@@ -36,10 +36,16 @@ impl Process {
         get(&self.admin, path).await
     }
 
-    /// The sum of a counter over all its labels; 0 before it counted for the first time.
+    /// The sum of a metric over all its labels; 0 before it was told for the first time.
     pub async fn metric(&self, name: &str) -> usize {
+        self.metric_of(name, "").await
+    }
+
+    /// The same, of those with this label, such as `group="order-router"`.
+    pub async fn metric_of(&self, name: &str, label: &str) -> usize {
         let answer = self.ask("/metrics").await.expect("a process that runs shows its metrics");
-        let values = answer.lines().filter(|it| it.strip_prefix(name).is_some_and(|it| it.starts_with(['{', ' '])));
+        let is_meant = |it: &str| it.strip_prefix(name).is_some_and(|it| it.starts_with(['{', ' ']) && it.contains(label));
+        let values = answer.lines().filter(|it| is_meant(it));
         values.map(|it| it.rsplit(' ').next().and_then(|it| it.parse::<usize>().ok()).expect("a number")).sum()
     }
 
