@@ -1,7 +1,8 @@
 //! Moments between two steps of which either may be the last one of a process.
 //!
 //! The code says where they are; what a death there leaves behind is proved by the chaos suite, which has a process kill itself at
-//! each of them (`chaos --kill-points`), or stand still there until others have taken over (`--stall`). In every other build [`reach`] is an empty function.
+//! each of them (`chaos --kill-points`), or stand still there until others have taken over (`--stall`). In every other build
+//! [`reach`] is an empty function.
 
 #[cfg(feature = "armed")]
 mod armed;

@@ -365,8 +365,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             self.dirty.insert(partition, offset);
         }
         if let Some(Signal::Resume(partition)) = settled.signal
-            && !self.held_back
-            && !self.stands_still(&partition)
+            && !self.rests(&partition)
         {
             self.control.resume(&[partition]);
         }

@@ -154,15 +154,16 @@ impl fmt::Display for Planned {
     }
 }
 
-/// Faults until their time is used up, with `calm` times the usual pauses between them. The first ones are one of each part, so that every run breaks every part at least once.
+/// Faults until their time is used up, with `calm` times the usual pauses between them. The first ones are one of each part, so
+/// that every run breaks every part at least once.
 pub(crate) fn schedule(seed: u64, time: Duration, calm: u32) -> Vec<Planned> {
     let mut draw = StdRng::seed_from_u64(seed);
     let mut planned = Vec::new();
     let mut used = Duration::ZERO;
     while used < time {
         for part in a_round(&mut draw) {
-            let next = plan(&mut draw, part);
-            let next = Planned { after: next.after * calm, ..next };
+            let mut next = plan(&mut draw, part);
+            next.after *= calm;
             used += next.after + next.lasting;
             if used > time {
                 return planned;

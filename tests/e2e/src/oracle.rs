@@ -87,7 +87,7 @@ pub fn stock_agrees(installation: &Installation) -> impl Future<Output = ()> {
 }
 
 /// The shop shows of every item what the doubles' logs give by the formula: on hand − reserved − web orders that the ERP has not
-/// confirmed, and never less than none. Returns the items of which it does not.
+/// confirmed. Returns the items of which it does not.
 pub fn stock_differs(installation: &Installation) -> Vec<String> {
     let shown = |sku: &str| installation.shop.available(sku).map(Decimal::from);
     let expected = available(installation).into_iter().filter(|(sku, free)| shown(sku) != Some(*free));
@@ -106,7 +106,7 @@ fn available(installation: &Installation) -> BTreeMap<String, Decimal> {
     }
     let free = |(sku, held): (String, sandbox::effects::Held)| {
         let pending = pending.get(&sku).copied().unwrap_or_default();
-        (sku, (held.on_hand - held.reserved - pending).max(Decimal::ZERO))
+        (sku, held.on_hand - held.reserved - pending)
     };
     installation.erp.effects().stock().into_iter().map(free).collect()
 }

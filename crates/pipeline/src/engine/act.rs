@@ -130,11 +130,15 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         self.pause_and_resume();
     }
 
+    /// Whether nothing more of it is to be read for now.
+    pub(super) fn rests(&self, partition: &Partition) -> bool {
+        self.held_back || self.dispatcher.is_full(partition) || self.stands_still(partition)
+    }
+
     /// Every partition as it should be. One that comes back to us may still be paused from the last time that it was ours: a client
     /// keeps that, and we have forgotten it.
     pub(super) fn pause_and_resume(&self) {
-        let rests = |it: &Partition| self.held_back || self.dispatcher.is_full(it) || self.stands_still(it);
-        let (resting, running): (Vec<_>, Vec<_>) = self.dispatcher.assigned().cloned().partition(rests);
+        let (resting, running): (Vec<_>, Vec<_>) = self.dispatcher.assigned().cloned().partition(|it| self.rests(it));
         if !resting.is_empty() {
             self.control.pause(&resting);
         }

@@ -110,7 +110,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         for hand in self.timers.release_partition(partition) {
             self.arrive(hand);
         }
-        if !self.held_back && !self.dispatcher.is_full(partition) {
+        if !self.rests(partition) {
             self.control.resume(std::slice::from_ref(partition));
         }
     }

@@ -4,7 +4,6 @@ use contracts::topics::groups;
 use sandbox::payloads::PaymentWish;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
-
 use testkit::eventually_eq;
 
 use e2e::{Installation, Program, SOON, Setup, mugs};
