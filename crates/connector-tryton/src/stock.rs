@@ -14,6 +14,7 @@
 
 mod cursor;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
@@ -45,6 +46,7 @@ pub(crate) struct Moved {
 
 #[derive(Debug, Deserialize)]
 struct OpenMove {
+    id: i64,
     product: i64,
     #[serde(deserialize_with = "wire::quantity_from")]
     internal_quantity: Decimal,
@@ -73,7 +75,15 @@ struct Held {
     on_hand: Decimal,
     reserved: Decimal,
     /// By web shop and order id.
-    sales: BTreeMap<(i64, String), Decimal>,
+    sales: BTreeMap<(i64, String), Promised>,
+}
+
+/// What a web order's open moves take.
+#[derive(Debug, Default)]
+struct Promised {
+    quantity: Decimal,
+    /// Ids grow: it tells which orders came last.
+    last_move: i64,
 }
 
 #[async_trait]
@@ -191,16 +201,21 @@ fn add(held: &mut Held, open: OpenMove) {
     held.on_hand = open.stocked.quantity;
     held.reserved += open.internal_quantity;
     if let Some(WebSale { web_id: Some(web_id), web_shop: Some(shop) }) = open.sale {
-        *held.sales.entry((shop, web_id)).or_default() += open.internal_quantity;
+        let promised = held.sales.entry((shop, web_id)).or_default();
+        promised.quantity += open.internal_quantity;
+        promised.last_move = promised.last_move.max(open.id);
     }
 }
 
-/// Web orders among the open sales. Sales of a desk, or of a web shop that we do not serve, only count in the sum.
+/// The last web orders among the open sales. Sales of a desk, or of a web shop that we do not serve, only count in the sum.
 fn open_sales(held: &Held, shops: &BTreeMap<i64, ConnectionId>) -> Vec<OpenSale> {
-    let of_shop = |((shop, order), quantity): (&(i64, String), &Decimal)| {
-        Some(OpenSale { order: AggregateKey::order(shops.get(shop)?, order), quantity: *quantity })
+    let of_shop = |((shop, order), promised): (&(i64, String), &Promised)| {
+        let order = AggregateKey::order(shops.get(shop)?, order);
+        Some((promised.last_move, OpenSale { order, quantity: promised.quantity }))
     };
-    held.sales.iter().filter(|((_, order), _)| !order.starts_with("refund:")).filter_map(of_shop).collect()
+    let mut sales: Vec<_> = held.sales.iter().filter(|((_, order), _)| !order.starts_with("refund:")).filter_map(of_shop).collect();
+    sales.sort_by_key(|(last_move, _)| Reverse(*last_move));
+    sales.into_iter().take(StockLevel::MOST_OPEN_SALES).map(|(_, sale)| sale).collect()
 }
 
 /// Codes that several products have.
@@ -212,4 +227,54 @@ fn twins(products: &[Coded]) -> BTreeSet<String> {
         }
     }
     twins
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHOP: i64 = 1;
+
+    fn open(id: i64, web_id: &str, web_shop: i64) -> OpenMove {
+        OpenMove {
+            id,
+            product: 4,
+            internal_quantity: Decimal::ONE,
+            stocked: Stocked { id: 4, quantity: Decimal::from(5000) },
+            sale: Some(WebSale { web_id: Some(web_id.to_owned()), web_shop: Some(web_shop) }),
+        }
+    }
+
+    fn held(moves: impl IntoIterator<Item = OpenMove>) -> Held {
+        let mut held = Held::default();
+        moves.into_iter().for_each(|it| add(&mut held, it));
+        held
+    }
+
+    fn listed(held: &Held) -> Vec<(String, Decimal)> {
+        let shops = BTreeMap::from([(SHOP, "shop".parse().unwrap())]);
+        let mut sales: Vec<_> = open_sales(held, &shops).into_iter().map(|it| (it.order.to_string(), it.quantity)).collect();
+        sales.sort();
+        sales
+    }
+
+    #[test]
+    fn only_web_orders_of_shops_that_we_serve_are_listed() {
+        let held = held([open(1, "77", SHOP), open(2, "refund:9", SHOP), open(3, "78", 2), open(4, "77", SHOP)]);
+        assert_eq!(listed(&held), [("shop/order/77".to_owned(), Decimal::TWO)]);
+        assert_eq!(held.reserved, Decimal::from(4));
+    }
+
+    #[test]
+    fn of_many_open_sales_the_last_are_listed_and_all_are_reserved() {
+        let most = i64::try_from(StockLevel::MOST_OPEN_SALES).unwrap();
+        // The oldest got a move again: it is among the last.
+        let moves = (1..=most + 2).map(|id| open(id, &format!("{:04}", 9000 - id), SHOP)).chain([open(most + 3, "8999", SHOP)]);
+        let held = held(moves);
+        let listed = listed(&held);
+        assert_eq!(listed.len(), StockLevel::MOST_OPEN_SALES);
+        let is_listed = |id: i64| listed.iter().any(|(order, _)| *order == format!("shop/order/{:04}", 9000 - id));
+        assert!(is_listed(1) && !is_listed(2) && !is_listed(3) && is_listed(4) && is_listed(most + 2));
+        assert_eq!(held.reserved, Decimal::from(most + 3));
+    }
 }

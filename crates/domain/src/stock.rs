@@ -24,7 +24,14 @@ pub struct StockLevel {
     pub reserved: Decimal,
     /// When the call began, by the ERP's clock where it tells one.
     pub observed_at: DateTime<Utc>,
+    /// The last of them, at most [`Self::MOST_OPEN_SALES`].
     pub open_sales: Vec<OpenSale>,
+}
+
+impl StockLevel {
+    /// So that an item with a hundred thousand orders waiting still fits a record. Older sales need no mention: an observation
+    /// that began after the ERP's confirm settles an order anyway.
+    pub const MOST_OPEN_SALES: usize = 256;
 }
 
 /// What one channel may sell of one SKU at one location, with the parts of the sum.
