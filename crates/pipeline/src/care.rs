@@ -4,7 +4,9 @@
 //! at the same offset again and again. Such a partition is read one record at a time, each counted durably before it is touched, so
 //! that the next life knows on which record this one ended. Pure: the caller asks the ledger and says what it answered.
 //!
-//! One record at a time of *all* such partitions: two at once would both be blamed for one death.
+//! A letter is out of its partition; its key was taken over from dead processes again and again, and it is tried alone likewise.
+//!
+//! One record at a time of *all* of them: two at once would both be blamed for one death.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -15,6 +17,9 @@ pub const BEGINNINGS: u32 = 3;
 
 /// Tries alone that nobody outlived, before a record is a letter without another one.
 pub const ATTEMPTS: u32 = 3;
+
+/// Deaths with a letter in hand, from which on it is tried alone: as many as a partition's that begins so often.
+pub const LETTER_DEATHS: u32 = BEGINNINGS - 1;
 
 /// Records after which a partition is trusted again: the one that killed was among the first of those in hand.
 pub const RECORDS: usize = 1_000;
@@ -89,12 +94,17 @@ impl Care {
         matches!(self.states.get(partition), Some(State::Careful { .. }))
     }
 
-    /// Careful partitions in the order of their turns, if none of their records is in hand.
-    pub fn turns(&self) -> Vec<Partition> {
-        if self.in_hand.is_some() { Vec::new() } else { self.turns.iter().cloned().collect() }
+    /// Whether nothing is in hand alone.
+    pub fn is_free(&self) -> bool {
+        self.in_hand.is_none()
     }
 
-    /// This record is in hand now, alone.
+    /// Careful partitions in the order of their turns, if it is anybody's turn.
+    pub fn turns(&self) -> Vec<Partition> {
+        if self.is_free() { self.turns.iter().cloned().collect() } else { Vec::new() }
+    }
+
+    /// This record is in hand now, alone. A letter is of no careful partition.
     pub fn took(&mut self, partition: &Partition, arrival: u64) {
         self.in_hand = Some(arrival);
         if let Some(index) = self.turns.iter().position(|it| it == partition)

@@ -4,6 +4,8 @@
 
 use std::time::{Duration, Instant};
 
+use rand::Rng as _;
+
 #[derive(Debug, Clone)]
 pub struct CircuitSettings {
     /// Consecutive failures of any kind that open it; an outage opens it at once.
@@ -24,7 +26,6 @@ impl Default for CircuitSettings {
 enum State {
     Closed,
     Open {
-        since: Instant,
         next_probe: Instant,
         probing: bool,
     },
@@ -38,13 +39,15 @@ enum State {
 pub struct Circuit {
     settings: CircuitSettings,
     state: State,
+    /// Since when nothing has come through but probes. A target that answers those and refuses all else is away, and stays so.
+    away_since: Option<Instant>,
     consecutive_failures: u32,
     last_success: Option<Instant>,
 }
 
 impl Circuit {
     pub fn new(settings: CircuitSettings) -> Self {
-        Self { settings, state: State::Closed, consecutive_failures: 0, last_success: None }
+        Self { settings, state: State::Closed, away_since: None, consecutive_failures: 0, last_success: None }
     }
 
     /// How many requests may be on the wire of `slots`.
@@ -60,10 +63,18 @@ impl Circuit {
         matches!(self.state, State::Open { .. })
     }
 
+    /// From the first failure until a request came through; between them it may be tried now and then.
+    pub fn is_away(&self) -> bool {
+        self.away_since.is_some()
+    }
+
     /// A request came through. A straggler that was sent before the circuit opened does not close it: only a probe does.
     pub fn succeeded(&mut self, now: Instant, slots: usize) {
         self.last_success = Some(now);
         self.consecutive_failures = 0;
+        if !self.is_open() {
+            self.away_since = None;
+        }
         if let State::Ramping { limit } = self.state {
             self.state = if limit >= slots { State::Closed } else { State::Ramping { limit: limit * 2 } };
         }
@@ -73,14 +84,17 @@ impl Circuit {
     pub fn failed(&mut self, now: Instant) {
         self.consecutive_failures += 1;
         if self.consecutive_failures >= self.settings.failures_max {
-            self.open(now);
+            self.open(now, None);
         }
     }
 
-    /// The other side is away.
-    pub fn open(&mut self, now: Instant) {
-        if !self.is_open() {
-            self.state = State::Open { since: now, next_probe: now + self.settings.probe_first, probing: false };
+    /// The other side is away. `retry_after`: it said for how long, and is not asked before.
+    pub fn open(&mut self, now: Instant, retry_after: Option<Duration>) {
+        let away_since = *self.away_since.get_or_insert(now);
+        let asked = now + retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
+        match &mut self.state {
+            State::Open { next_probe, .. } => *next_probe = asked.max(*next_probe),
+            _ => self.state = State::Open { next_probe: asked.max(now + jittered(self.interval(now - away_since))), probing: false },
         }
     }
 
@@ -96,13 +110,14 @@ impl Circuit {
     }
 
     pub fn probed(&mut self, success: bool, now: Instant) {
-        let State::Open { since, .. } = self.state else { return };
+        let State::Open { next_probe, .. } = self.state else { return };
         if success {
             self.last_success = Some(now);
             self.consecutive_failures = 0;
             self.state = State::Ramping { limit: 1 };
         } else {
-            self.state = State::Open { since, next_probe: now + self.interval(now - since), probing: false };
+            let away_for = self.away_since.map_or(Duration::ZERO, |since| now - since);
+            self.state = State::Open { next_probe: next_probe.max(now + jittered(self.interval(away_for))), probing: false };
         }
     }
 
@@ -119,12 +134,20 @@ impl Circuit {
         self.last_success.is_some_and(|last| last > instant)
     }
 
-    /// Constant for 30 s, then it doubles every 30 s up to the cap.
-    fn interval(&self, open_for: Duration) -> Duration {
-        let doublings = u32::try_from(open_for.as_secs() / 30).unwrap_or(u32::MAX).min(16);
+    /// By how long nothing has come through: constant for 30 s, then it doubles every 30 s up to the cap.
+    fn interval(&self, away_for: Duration) -> Duration {
+        let doublings = u32::try_from(away_for.as_secs() / 30).unwrap_or(u32::MAX).min(16);
         self.settings.probe_first.saturating_mul(1 << doublings).min(self.settings.probe_cap)
     }
 }
+
+/// Processes that lost the same target at the same moment must not ask it at the same moments.
+fn jittered(interval: Duration) -> Duration {
+    interval.mul_f64(rand::rng().random_range(0.85..=1.15))
+}
+
+/// Nobody waits longer for what a target once said.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(15 * 60);
 
 #[cfg(test)]
 mod tests {
@@ -138,7 +161,7 @@ mod tests {
     fn an_outage_of_ten_seconds_is_probed_often_and_rarely_enough() {
         let start = Instant::now();
         let mut circuit = Circuit::new(CircuitSettings::default());
-        circuit.open(start);
+        circuit.open(start, None);
         let mut probes = Vec::new();
         for millis in 0..10_000 {
             if circuit.wants_probe(at(start, millis)) {
@@ -154,26 +177,63 @@ mod tests {
     fn it_comes_back_in_steps_and_only_by_a_probe() {
         let start = Instant::now();
         let mut circuit = Circuit::new(CircuitSettings::default());
-        circuit.open(start);
+        circuit.open(start, None);
         circuit.succeeded(at(start, 1), 8);
         assert!(circuit.is_open(), "a straggler does not close it");
-        assert!(circuit.wants_probe(at(start, 150)));
-        circuit.probed(true, at(start, 151));
+        assert!(circuit.wants_probe(at(start, 180)));
+        circuit.probed(true, at(start, 181));
+        assert!(circuit.is_away(), "a probe is no request");
         let limits: Vec<_> = (0..5)
             .map(|step| {
                 let limit = circuit.limit(8);
-                circuit.succeeded(at(start, 152 + step), 8);
+                circuit.succeeded(at(start, 182 + step), 8);
                 limit
             })
             .collect();
         assert_eq!(limits, [1, 2, 4, 8, 8]);
+        assert!(!circuit.is_away());
+    }
+
+    #[test]
+    fn a_target_that_answers_probes_and_refuses_all_else_is_asked_ever_more_slowly() {
+        let start = Instant::now();
+        let mut circuit = Circuit::new(CircuitSettings::default());
+        let (mut requests, mut now) = (0, start);
+        while now - start < Duration::from_secs(600) {
+            circuit.open(now, None);
+            now = circuit.next_probe().expect("it is open");
+            assert!(circuit.wants_probe(now));
+            circuit.probed(true, now);
+            assert!(circuit.is_away() && circuit.limit(8) == 1);
+            requests += 1;
+        }
+        // 200 in each of the first 30 s and twice half of it, and so on down to one in 15 s.
+        assert!((300..900).contains(&requests), "{requests}");
+        circuit.succeeded(now, 8);
+        circuit.open(now, None);
+        assert!(circuit.next_probe().unwrap() - now < Duration::from_millis(200), "the next outage is another one");
+    }
+
+    #[test]
+    fn a_target_that_says_for_how_long_is_not_asked_before() {
+        let start = Instant::now();
+        let mut circuit = Circuit::new(CircuitSettings::default());
+        circuit.open(start, Some(Duration::from_secs(7)));
+        assert!(!circuit.wants_probe(at(start, 6_999)) && circuit.wants_probe(at(start, 7_000)));
+        // A straggler hears it while a probe is on its way.
+        circuit.open(at(start, 7_001), Some(Duration::from_secs(7)));
+        circuit.probed(false, at(start, 7_002));
+        assert!(!circuit.wants_probe(at(start, 14_000)) && circuit.wants_probe(at(start, 14_001)));
+        circuit.open(at(start, 14_002), Some(Duration::from_secs(86_400)));
+        circuit.probed(false, at(start, 14_003));
+        assert!(circuit.wants_probe(at(start, 14_002 + 900_000)), "a day is too much to ask");
     }
 
     #[test]
     fn one_failing_probe_keeps_it_open() {
         let start = Instant::now();
         let mut circuit = Circuit::new(CircuitSettings::default());
-        circuit.open(start);
+        circuit.open(start, None);
         assert!(circuit.wants_probe(at(start, 200)));
         assert!(!circuit.wants_probe(at(start, 201)), "one probe at a time");
         circuit.probed(false, at(start, 202));

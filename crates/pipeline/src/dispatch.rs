@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::record::{Origin, Partition, Record};
+use crate::seam::Drained;
 use crate::window::Window;
 
 /// Most that may be in hand. A full bound pauses its partition; it resumes at half.
@@ -36,6 +37,8 @@ pub struct Ticket {
     pub generation: u64,
     /// How often it was put off before.
     pub delays: u32,
+    /// How many processes may have died of it; a letter knows.
+    pub deaths: u32,
 }
 
 impl Ticket {
@@ -180,8 +183,8 @@ impl Dispatcher {
     }
 
     /// Takes a letter in. Whoever drains letters bounds them; no partition is paused for their sake.
-    pub fn deliver_letter(&mut self, record: Record, delays: u32) {
-        self.enqueue(Ticket { record: Arc::new(record), generation: 0, delays });
+    pub fn deliver_letter(&mut self, Drained { record, delays, deaths }: Drained) {
+        self.enqueue(Ticket { record: Arc::new(record), generation: 0, delays, deaths });
     }
 
     /// Takes a record in. A record of a partition that is not ours, or seen before, is dropped.
@@ -192,7 +195,7 @@ impl Dispatcher {
             return None;
         }
         lot.bytes += size;
-        let ticket = Ticket { generation: lot.generation, record: Arc::new(record), delays: 0 };
+        let ticket = Ticket { generation: lot.generation, record: Arc::new(record), delays: 0, deaths: 0 };
         let (queue_key, share) = (ticket.queue(), self.share());
         let is_long = self.enqueue(ticket) >= self.bounds.key_records_max;
         let lot = self.lots.get_mut(&partition)?;

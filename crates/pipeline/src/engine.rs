@@ -136,7 +136,7 @@ pub struct Engine<L: Ledger, A: Actor<L::Act, L::Report>> {
     /// Of assigned partitions that have settled something.
     breakers: std::collections::HashMap<Partition, Breaker>,
     care: Care,
-    /// Of careful partitions: what arrived again and waits for its turn.
+    /// What has to be tried alone and waits for its turn: of careful partitions what arrived again, and suspect letters.
     alone: Vec<Hand>,
     cared: JoinSet<Cared>,
     /// Notes on their way to the ledger: what they are about is not counted anew before they are there.
@@ -323,7 +323,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         for ticket in self.dispatcher.take(room) {
             self.arrivals += 1;
             let hand = Hand::new(self.arrivals, ticket, &self.settings.group);
-            self.pend(hand, Turn::Arrived);
+            self.arrive(hand);
         }
     }
 
@@ -333,10 +333,10 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     }
 
     fn start_drain(&mut self, now: Instant) {
-        // What is claimed here is taken up by nobody else: no more than can be worked on soon.
-        let max = self.settings.batch_records_max.saturating_sub(self.dispatcher.letters_in_hand());
-        let is_idle = self.drains.is_empty() && now >= self.next_drain;
-        if is_idle && max > 0 && !self.held_back {
+        // What is claimed here is taken up by nobody else: no more than can be worked on soon. What is in hand stays claimed.
+        let room = self.settings.batch_records_max.saturating_sub(self.dispatcher.letters_in_hand());
+        let max = if self.held_back { 0 } else { room };
+        if self.drains.is_empty() && now >= self.next_drain {
             self.next_drain = now + self.settings.drain_interval;
             let ledger = Arc::clone(&self.ledger);
             self.drains.spawn(async move { ledger.drain(max).await });
@@ -350,8 +350,9 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
                     // More may follow behind these.
                     self.next_drain = Instant::now();
                 }
-                for Drained { record, delays } in letters {
-                    self.dispatcher.deliver_letter(record, delays);
+                for letter in letters {
+                    self.tell_of_deaths(&letter);
+                    self.dispatcher.deliver_letter(letter);
                 }
             }
             Err(fault) => tracing::warn!(group = self.settings.group, error = %fault, "letters could not be read, trying again"),

@@ -12,7 +12,7 @@ use crate::seam::LaneSpec;
 pub(crate) struct Lane<T> {
     pub(crate) spec: LaneSpec,
     pub(crate) circuit: Circuit,
-    /// By arrival.
+    /// By their turns.
     waiting: BTreeMap<u64, T>,
     running: usize,
     /// The other side asked to slow down until then.
@@ -24,9 +24,9 @@ impl<T> Lane<T> {
         Self { spec, circuit: Circuit::new(circuit), waiting: BTreeMap::new(), running: 0, not_before: None }
     }
 
-    /// `arrival`: the number of the record that it is for, which has one act at a time.
-    pub(crate) fn push(&mut self, arrival: u64, act: T) {
-        self.waiting.insert(arrival, act);
+    /// `turn`: of the record that it is for, which has one act at a time.
+    pub(crate) fn push(&mut self, turn: u64, act: T) {
+        self.waiting.insert(turn, act);
     }
 
     /// The next act, if a slot is free: slots are held only while a request is on the wire.

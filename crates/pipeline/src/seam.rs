@@ -89,6 +89,8 @@ pub struct Drained {
     pub record: Record,
     /// How often it was put off since somebody last asked for it.
     pub delays: u32,
+    /// How often a process ended without a word while it had it, or was about to.
+    pub deaths: u32,
 }
 
 /// Why a whole batch was not committed.
@@ -115,9 +117,15 @@ pub trait Ledger: Send + Sync + 'static {
         Arc::new(NoDeaths)
     }
 
-    /// Letters whose turn has come, oldest first, claimed for this process. Called at least once a second.
+    /// Letters whose turn has come, oldest first, claimed for this process. Called at least once a second, with no room (0) as
+    /// well: claims are renewed then.
     async fn drain(&self, _max: usize) -> Result<Vec<Drained>, Fault> {
         Ok(Vec::new())
+    }
+
+    /// The last words of a run that left nothing undone: the letters that it claimed are anybody's.
+    async fn give_letters_back(&self) -> Result<(), Fault> {
+        Ok(())
     }
 }
 

@@ -5,7 +5,8 @@
 
 use async_trait::async_trait;
 use fault::Fault;
-use pipeline::{Partition, Record};
+use pipeline::{Origin, Partition, Record};
+use uuid::Uuid;
 
 use crate::{Error, Store};
 
@@ -46,33 +47,26 @@ impl pipeline::Deaths for Deaths {
 
     /// Counts a record that is about to be tried alone. Returns its tries that nobody outlived, this one counted.
     async fn attempt(&self, record: &Record) -> Result<u32, Fault> {
-        let sql = "with reached as (
-                 update letters.beginning set reached = greatest(coalesce(reached, $4), $4)
-                 where grp = $1 and topic = $2 and partition = $3)
-               insert into letters.attempt as a (grp, topic, partition, \"offset\") values ($1, $2, $3, $4)
-               on conflict (grp, topic, partition, \"offset\") do update set attempts = a.attempts + 1, at = now()
-               returning attempts";
-        let attempts: i32 = sqlx::query_scalar(sql)
-            .bind(&self.group)
-            .bind(&*record.partition.topic)
-            .bind(record.partition.number)
-            .bind(record.offset)
-            .fetch_one(self.store.pool())
-            .await
-            .map_err(Error::from)?;
-        Ok(u32::try_from(attempts).unwrap_or(u32::MAX))
+        let attempts = match record.origin {
+            Origin::Topic => self.attempt_record(record).await,
+            Origin::Letter(id) => self.attempt_letter(id).await,
+        };
+        Ok(u32::try_from(attempts.map_err(Error::from)?).unwrap_or(u32::MAX))
     }
 
     /// The process lives, and the record is settled or waits for something.
     async fn outlived(&self, record: &Record) -> Result<(), Fault> {
-        sqlx::query("delete from letters.attempt where grp = $1 and topic = $2 and partition = $3 and \"offset\" = $4")
-            .bind(&self.group)
-            .bind(&*record.partition.topic)
-            .bind(record.partition.number)
-            .bind(record.offset)
-            .execute(self.store.pool())
-            .await
-            .map_err(Error::from)?;
+        let query = match record.origin {
+            Origin::Letter(id) => sqlx::query("update letters.letter set tries = 0 where id = $1 and tries > 0").bind(id),
+            Origin::Topic => {
+                sqlx::query("delete from letters.attempt where grp = $1 and topic = $2 and partition = $3 and \"offset\" = $4")
+                    .bind(&self.group)
+                    .bind(&*record.partition.topic)
+                    .bind(record.partition.number)
+                    .bind(record.offset)
+            }
+        };
+        query.execute(self.store.pool()).await.map_err(Error::from)?;
         Ok(())
     }
 
@@ -92,5 +86,28 @@ impl pipeline::Deaths for Deaths {
             .await
             .map_err(Error::from)?;
         Ok(())
+    }
+}
+
+impl Deaths {
+    async fn attempt_record(&self, record: &Record) -> Result<i32, sqlx::Error> {
+        let sql = "with reached as (
+                 update letters.beginning set reached = greatest(coalesce(reached, $4), $4)
+                 where grp = $1 and topic = $2 and partition = $3)
+               insert into letters.attempt as a (grp, topic, partition, \"offset\") values ($1, $2, $3, $4)
+               on conflict (grp, topic, partition, \"offset\") do update set attempts = a.attempts + 1, at = now()
+               returning attempts";
+        sqlx::query_scalar(sql)
+            .bind(&self.group)
+            .bind(&*record.partition.topic)
+            .bind(record.partition.number)
+            .bind(record.offset)
+            .fetch_one(self.store.pool())
+            .await
+    }
+
+    async fn attempt_letter(&self, id: Uuid) -> Result<i32, sqlx::Error> {
+        let sql = "update letters.letter set tries = tries + 1 where id = $1 returning tries";
+        sqlx::query_scalar(sql).bind(id).fetch_one(self.store.pool()).await
     }
 }

@@ -139,6 +139,10 @@ impl<D: Decide> Ledger for DecisionLedger<D> {
         self.drainer.drain(max).await.map_err(Fault::from)
     }
 
+    async fn give_letters_back(&self) -> Result<(), Fault> {
+        Ok(self.drainer.give_back().await?)
+    }
+
     fn deaths(&self) -> Arc<dyn pipeline::Deaths> {
         Arc::new(Deaths::new(self.store.clone(), &*self.group))
     }

@@ -60,20 +60,19 @@ impl Obligation {
 #[derive(Debug, Clone)]
 pub struct ParkedKey {
     pub head: Uuid,
-    pub draining: bool,
 }
 
 /// Locks those of the keys that are parked. `aggregates` sorted: two batches must not wait for each other.
 pub async fn lock_parked(tx: &mut Tx, group: &str, aggregates: &[&str]) -> Result<HashMap<String, ParkedKey>, Error> {
-    let sql = "select aggregate, head, draining from letters.parked where grp = $1 and aggregate = any($2) order by aggregate for update";
-    let rows: Vec<(String, Uuid, bool)> = sqlx::query_as(sql).bind(group).bind(aggregates).fetch_all(tx).await?;
-    Ok(rows.into_iter().map(|(aggregate, head, draining)| (aggregate, ParkedKey { head, draining })).collect())
+    let sql = "select aggregate, head from letters.parked where grp = $1 and aggregate = any($2) order by aggregate for update";
+    let rows: Vec<(String, Uuid)> = sqlx::query_as(sql).bind(group).bind(aggregates).fetch_all(tx).await?;
+    Ok(rows.into_iter().map(|(aggregate, head)| (aggregate, ParkedKey { head })).collect())
 }
 
-/// Puts a live record behind the letters of its key. The parked row is locked.
+/// Puts a live record behind the letters of its key. The parked row is locked. Also where the key is being drained: older ones may
+/// still be held, and follow only when the letter at its head has ended.
 pub async fn hold(tx: &mut Tx, group: &str, obligation: &Obligation, record: &Record, parked: &ParkedKey) -> Result<(), Error> {
-    let state = if parked.draining { "replaying" } else { "held" };
-    insert(tx, group, obligation, record, state, Some(parked.head), None).await?;
+    insert(tx, group, obligation, record, "held", Some(parked.head), None).await?;
     audit(tx, "system", "letter.held", Some(ids::letter(group, obligation.id)), "a record of its key is dead or waits", None).await?;
     reach(Point::LetterHeld);
     Ok(())

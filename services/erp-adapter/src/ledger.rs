@@ -160,6 +160,10 @@ impl Ledger for EffectLedger {
         Ok(self.drainer.drain(max).await?)
     }
 
+    async fn give_letters_back(&self) -> Result<(), Fault> {
+        Ok(self.drainer.give_back().await?)
+    }
+
     fn deaths(&self) -> Arc<dyn pipeline::Deaths> {
         Arc::new(Deaths::new(self.store.clone(), &*self.context.outcomes.group))
     }

@@ -135,7 +135,8 @@ fn a_frozen_partition_hands_nothing_out() {
 fn letters_run_beside_live_records_and_move_no_offset() {
     let mut dispatcher = dispatcher(Bounds::default());
     dispatcher.deliver(record(0, 3, "a"));
-    dispatcher.deliver_letter(Record { origin: Origin::Letter(uuid::Uuid::from_u128(1)), ..record(0, 1, "a") }, 0);
+    let letter = Record { origin: Origin::Letter(uuid::Uuid::from_u128(1)), ..record(0, 1, "a") };
+    dispatcher.deliver_letter(Drained { record: letter, delays: 0, deaths: 0 });
     let taken = dispatcher.take(5);
     assert_eq!((taken.len(), dispatcher.letters_in_hand()), (2, 1));
     let letter = taken.iter().find(|it| it.record.offset == 1).expect("the letter was taken");

@@ -51,7 +51,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
                 self.metrics.failed(error.fault.class.as_str(), error.fault.code);
                 tracing::debug!(lane = lane.spec.name, error = %error.fault, "our own side refused, doing it again");
                 lane.slow_down(now.into_std(), OWN_RETRY);
-                lane.push(hand.arrival, (hand, act));
+                lane.push(hand.turn, (hand, act));
             }
             Err(ActError { fault, report }) => {
                 let verdict = self.judge(&mut hand, &fault, Some(index));
@@ -73,6 +73,11 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         if matches!(verdict, Verdict::Letter | Verdict::PutOff(_)) && !self.may_be_a_letter(hand, fault, now) {
             verdict = Verdict::Withhold;
         }
+        if verdict == Verdict::Outage {
+            // Should it be this record that brings the target down, the others go first.
+            self.arrivals += 1;
+            hand.turn = self.arrivals;
+        }
         hand.resume = hand::Resume::after(verdict, lane);
         hand.tell(fault, verdict);
         if let Some(index) = lane {
@@ -84,12 +89,20 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     fn tell_lane(&mut self, index: usize, fault: &Fault, verdict: Verdict, now: Instant) {
         let lane = &mut self.lanes[index];
         match verdict {
-            Verdict::Outage => lane.circuit.open(now.into_std()),
+            Verdict::Outage => {
+                if !lane.circuit.is_away() {
+                    let (group, name, code) = (&self.settings.group, lane.spec.name, fault.code);
+                    tracing::warn!(group, lane = name, code, runbook = RUNBOOK, "a target is away: circuit open, partitions paused");
+                }
+                lane.circuit.open(now.into_std(), fault.retry_after);
+            }
             Verdict::SlowDown(wait) => lane.slow_down(now.into_std(), wait),
             // Only what may be the target's illness counts against the target.
             Verdict::Retry(_) | Verdict::PutOff(_) | Verdict::Letter | Verdict::Withhold if fault.class == Class::Transient => {
                 lane.circuit.failed(now.into_std())
             }
+            // It did not come to a request.
+            _ if fault.class == Class::Poison => {}
             // It answered: it is there.
             Verdict::Retry(_) | Verdict::PutOff(_) | Verdict::Letter | Verdict::Withhold => {
                 lane.circuit.succeeded(now.into_std(), lane.spec.slots)
@@ -102,7 +115,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         let lane = &mut self.lanes[index];
         lane.circuit.probed(outcome.is_ok(), Instant::now().into_std());
         match outcome {
-            Ok(()) => tracing::warn!(lane = lane.spec.name, "the other side is back"),
+            Ok(()) => tracing::info!(group = self.settings.group, lane = lane.spec.name, "the other side answers, coming back in steps"),
             Err(fault) => tracing::debug!(lane = lane.spec.name, error = %fault, "still away"),
         }
         self.hold_back_while_open();
@@ -111,9 +124,9 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     /// While a foreign side is away nothing more is read: the backlog stays in the broker, not in our memory.
     pub(super) fn hold_back_while_open(&mut self) {
         for index in 0..self.lanes.len() {
-            let is_open = self.lanes[index].circuit.is_open();
-            self.metrics.circuit(index, is_open);
-            if !is_open {
+            let circuit = &self.lanes[index].circuit;
+            self.metrics.circuit(index, circuit.is_away());
+            if !circuit.is_open() {
                 for hand in self.timers.release_lane(index) {
                     self.arrive(hand);
                 }
@@ -124,9 +137,6 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             return;
         }
         self.held_back = open;
-        if open {
-            tracing::warn!(group = self.settings.group, runbook = RUNBOOK, "a target is away: circuit open, partitions paused");
-        }
         self.pause_and_resume();
     }
 

@@ -1,5 +1,5 @@
 //! What [`Care`](crate::care::Care) says, done: asks the ledger where a partition began, and tries the records of one that began
-//! there too often one by one.
+//! there too often one by one; and so the letters of processes that died.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,11 @@ use tokio::time::Instant;
 
 use super::Engine;
 use super::hand::{Hand, Resume};
-use crate::care::ATTEMPTS;
+use crate::care::{ATTEMPTS, LETTER_DEATHS};
+use crate::dispatch::Ticket;
 use crate::policy::Verdict;
 use crate::record::{Origin, Partition, Record};
-use crate::seam::{Actor, Ledger, Turn};
+use crate::seam::{Actor, Drained, Ledger, Turn};
 
 /// The code of a record on which the process died too often.
 pub const PROCESS_DIED: &str = "process_died";
@@ -80,37 +81,61 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
 
     /// A record arrives, for the first time or again: at once, or when it is its turn to be tried alone.
     pub(super) fn arrive(&mut self, hand: Hand) {
-        if hand.ticket.record.origin == Origin::Topic && self.care.is_careful(&hand.ticket.record.partition) {
+        if self.is_tried_alone(&hand.ticket) {
             self.alone.push(hand);
         } else {
             self.pend(hand, Turn::Arrived);
         }
     }
 
+    /// A letter that is tried alone is worth a line.
+    pub(super) fn tell_of_deaths(&self, Drained { record, deaths, .. }: &Drained) {
+        if *deaths >= LETTER_DEATHS
+            && let Origin::Letter(letter) = record.origin
+        {
+            let group = &self.settings.group;
+            tracing::error!(group, %letter, deaths, runbook = RUNBOOK, "processes died with this letter in hand: it is tried alone");
+        }
+    }
+
+    fn is_tried_alone(&self, ticket: &Ticket) -> bool {
+        match ticket.record.origin {
+            Origin::Topic => self.care.is_careful(&ticket.record.partition),
+            Origin::Letter(_) => ticket.deaths >= LETTER_DEATHS,
+        }
+    }
+
     /// The next record to be tried alone, counted before it is touched.
     pub(super) fn try_alone(&mut self) {
-        if self.noting > 0 {
+        if self.noting > 0 || !self.care.is_free() {
             return;
+        }
+        let Some(hand) = self.next_alone() else { return };
+        self.care.took(&hand.ticket.record.partition, hand.arrival);
+        let deaths = self.ledger.deaths();
+        self.cared.spawn(async move {
+            let attempts = patiently(|| deaths.attempt(&hand.ticket.record)).await;
+            Cared::Counted(Box::new(hand), attempts)
+        });
+    }
+
+    /// Letters first: there are few of them.
+    fn next_alone(&mut self) -> Option<Hand> {
+        if let Some(letter) = self.alone.iter().position(|it| it.ticket.record.origin != Origin::Topic) {
+            return Some(self.alone.remove(letter));
         }
         for partition in self.care.turns() {
-            let waiting = self.alone.iter().position(|it| it.ticket.record.partition == partition);
-            let hand = match waiting.map(|index| self.alone.remove(index)) {
-                Some(hand) => hand,
-                None if self.stands_still(&partition) => continue,
-                None => {
-                    let Some(ticket) = self.dispatcher.take_one_of(&partition) else { continue };
-                    self.arrivals += 1;
-                    Hand::new(self.arrivals, ticket, &self.settings.group)
-                }
-            };
-            self.care.took(&partition, hand.arrival);
-            let deaths = self.ledger.deaths();
-            self.cared.spawn(async move {
-                let attempts = patiently(|| deaths.attempt(&hand.ticket.record)).await;
-                Cared::Counted(Box::new(hand), attempts)
-            });
-            return;
+            if let Some(again) = self.alone.iter().position(|it| it.ticket.record.partition == partition) {
+                return Some(self.alone.remove(again));
+            }
+            if !self.stands_still(&partition)
+                && let Some(ticket) = self.dispatcher.take_one_of(&partition)
+            {
+                self.arrivals += 1;
+                return Some(Hand::new(self.arrivals, ticket, &self.settings.group));
+            }
         }
+        None
     }
 
     /// We live: it is settled, or waits for something that takes its time.
@@ -133,7 +158,8 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
                 "nobody died, the partition is read as usual");
             self.metrics.careful(&record.partition, false);
             self.forget_deaths(vec![record.partition.clone()]);
-            for hand in self.alone.extract_if(.., |it| it.ticket.record.partition == record.partition).collect::<Vec<_>>() {
+            let is_of_it = |it: &mut Hand| it.ticket.record.origin == Origin::Topic && it.ticket.record.partition == record.partition;
+            for hand in self.alone.extract_if(.., is_of_it).collect::<Vec<_>>() {
                 self.pend(hand, Turn::Arrived);
             }
             self.let_run(&record.partition);
@@ -150,10 +176,16 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     pub(super) async fn leave(&mut self) {
         self.cared.shutdown().await;
         let partitions: Vec<_> = self.dispatcher.assigned().cloned().collect();
-        match tokio::time::timeout(LEAVE_MAX, self.ledger.deaths().forget(&partitions)).await {
+        let leaving = async {
+            // What one more look has claimed is given back as well.
+            while self.drains.join_next().await.is_some() {}
+            self.ledger.give_letters_back().await?;
+            self.ledger.deaths().forget(&partitions).await
+        };
+        match tokio::time::timeout(LEAVE_MAX, leaving).await {
             Ok(Ok(())) => {}
-            Ok(Err(fault)) => tracing::debug!(error = %fault, "the beginnings of its partitions stay noted"),
-            Err(_) => tracing::debug!("the beginnings of its partitions stay noted: the ledger does not answer"),
+            Ok(Err(fault)) => tracing::debug!(error = %fault, "its letters stay claimed, the beginnings of its partitions noted"),
+            Err(_) => tracing::debug!("its letters stay claimed, the beginnings of its partitions noted: the ledger does not answer"),
         }
     }
 

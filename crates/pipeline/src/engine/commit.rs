@@ -44,6 +44,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         for (hand, was_failure, outcome) in committed.outcomes {
             match outcome {
                 Outcome::Next(next) => self.follow(hand, was_failure, next),
+                Outcome::Broken(fault) if was_failure => self.wait_to_tell(hand, &fault),
                 Outcome::Broken(fault) => self.give_up_or_retry(hand, fault),
             }
         }
@@ -71,7 +72,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
                     if self.lanes[lane].circuit.is_open() {
                         self.outlived(&hand);
                     }
-                    self.lanes[lane].push(hand.arrival, (hand, act));
+                    self.lanes[lane].push(hand.turn, (hand, act));
                 } else {
                     self.outlived(&hand);
                     self.dispatcher.give_back(&hand.ticket);
@@ -97,6 +98,17 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         }
     }
 
+    /// What became of it can't be stored either. It stays what it is, undone, and its offset with it.
+    fn wait_to_tell(&mut self, hand: Hand, fault: &Fault) {
+        tracing::error!(group = self.settings.group, code = fault.code, error = %fault, "a failure can't be noted, trying again");
+        self.outlived(&hand);
+        if self.goes_on(&hand) {
+            self.timers.wait_for(hand, TELL_AGAIN);
+        } else {
+            self.dispatcher.give_back(&hand.ticket);
+        }
+    }
+
     /// After the wait that its failure asked for; or by the next owner, if this one is about to go.
     fn try_again(&mut self, hand: Hand) {
         self.outlived(&hand);
@@ -115,6 +127,9 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         self.stopping.is_none() && self.dispatcher.keeps(&hand.ticket)
     }
 }
+
+/// Before a failure that could not be noted is looked at once more.
+const TELL_AGAIN: Duration = Duration::from_secs(5);
 
 async fn commit<L: Ledger>(ledger: Arc<L>, batch: Vec<(Hand, Turn<L::Report>)>) -> Committed<L> {
     let begun = Instant::now();

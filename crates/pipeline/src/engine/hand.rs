@@ -20,6 +20,8 @@ use crate::seam::{ActError, Actor, Ledger};
 pub(super) struct Hand {
     /// Its place among all that arrived here.
     pub(super) arrival: u64,
+    /// Its place in a lane: as it arrived, until a target was away for it.
+    pub(super) turn: u64,
     pub(super) ticket: Ticket,
     pub(super) span: Span,
     pub(super) attempts: u32,
@@ -60,6 +62,7 @@ impl Hand {
         let span = telemetry::spans::process(group, &record.partition.topic, record.partition.number, record.offset, &record.headers);
         Self {
             arrival,
+            turn: arrival,
             ticket,
             span,
             attempts: 0,

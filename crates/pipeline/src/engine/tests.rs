@@ -40,6 +40,10 @@ struct World {
     cured: Mutex<bool>,
     /// Letters whose turn has come.
     due: Mutex<Vec<Drained>>,
+    given_back: Mutex<u32>,
+    /// Claims of letters that were only renewed.
+    renewed: Mutex<u32>,
+    refused_commits: Mutex<u32>,
     deaths: Arc<deaths::Remembered>,
 }
 
@@ -57,6 +61,10 @@ impl Ledger for World {
         self.deaths.die_of(&batch).await;
         let keys: HashSet<_> = batch.iter().map(|entry| entry.record.key.clone()).collect();
         assert_eq!(keys.len(), batch.len(), "one record per key in a batch");
+        if batch.iter().any(|entry| entry.record.value.starts_with(b"unheard-of") && !*self.cured.lock().unwrap()) {
+            *self.refused_commits.lock().unwrap() += 1;
+            return Err(CommitError::Rejected(Fault::new(Class::Validation, "unheard_of", "not even its failure can be stored")));
+        }
         if batch.iter().any(|entry| entry.record.value.starts_with(b"broken") && !matches!(entry.turn, Turn::Failed { .. })) {
             return Err(CommitError::Rejected(Fault::new(Class::Validation, "broken", "can't be stored")));
         }
@@ -67,8 +75,17 @@ impl Ledger for World {
         self.deaths.clone()
     }
 
-    async fn drain(&self, _: usize) -> Result<Vec<Drained>, Fault> {
+    async fn drain(&self, max: usize) -> Result<Vec<Drained>, Fault> {
+        if max == 0 {
+            *self.renewed.lock().unwrap() += 1;
+            return Ok(Vec::new());
+        }
         Ok(std::mem::take(&mut *self.due.lock().unwrap()))
+    }
+
+    async fn give_letters_back(&self) -> Result<(), Fault> {
+        *self.given_back.lock().unwrap() += 1;
+        Ok(())
     }
 }
 
@@ -259,6 +276,75 @@ async fn only_the_record_that_cannot_be_stored_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_whose_failure_cannot_be_stored_either_keeps_its_offset_and_nobody_busy() {
+    let mut rig = Rig::start();
+    rig.send("a", "unheard-of");
+    rig.send("b", "good");
+    rig.until(|world| *world.acts.lock().unwrap() == ["good"]).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!((4..40).contains(&*rig.world.refused_commits.lock().unwrap()), "{:?}", rig.world.refused_commits);
+    assert!(rig.world.stored.lock().unwrap().get(&0).is_none_or(|it| *it == 0));
+    *rig.world.cured.lock().unwrap() = true;
+    rig.until_stored(2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_asks_to_slow_down_is_left_alone_for_so_long() {
+    let mut rig = Rig::start();
+    let mut too_many = Fault::new(Class::RateLimited, "too_many", "429");
+    too_many.retry_after = Some(Duration::from_secs(7));
+    rig.world.failures.lock().unwrap().insert("a0".to_owned(), vec![too_many]);
+    rig.send("a", "a0");
+    rig.until(|world| world.failures.lock().unwrap()["a0"].is_empty()).await;
+    let told = Instant::now();
+    rig.send("b", "b0");
+    rig.until(|world| !world.acts.lock().unwrap().is_empty()).await;
+    assert!(told.elapsed() >= Duration::from_secs(7), "{:?}", told.elapsed());
+    rig.until_stored(2).await;
+    assert_eq!(*rig.world.probes.lock().unwrap(), 0, "it is not away");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_away_and_says_for_how_long_is_not_even_probed_before() {
+    let mut rig = Rig::start();
+    let mut maintenance = Fault::new(Class::Outage, "away", "503");
+    maintenance.retry_after = Some(Duration::from_secs(20));
+    rig.world.failures.lock().unwrap().insert("a0".to_owned(), vec![maintenance]);
+    rig.send("a", "a0");
+    rig.until(|world| world.failures.lock().unwrap()["a0"].is_empty()).await;
+    let told = Instant::now();
+    rig.until(|world| *world.probes.lock().unwrap() > 0).await;
+    assert!(told.elapsed() >= Duration::from_secs(19), "{:?}", told.elapsed());
+    rig.until_stored(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_brings_its_target_down_does_not_keep_the_others_from_it() {
+    let mut rig = Rig::start();
+    let down = || Fault::new(Class::Outage, "bad_gateway", "502");
+    rig.world.failures.lock().unwrap().insert("heavy".to_owned(), std::iter::repeat_with(down).take(50).collect());
+    rig.send("0", "heavy");
+    rig.until(|world| *world.probes.lock().unwrap() > 0).await;
+    for key in 1..=100 {
+        rig.send(&key.to_string(), &format!("light {key}"));
+    }
+    rig.until(|world| world.acts.lock().unwrap().len() == 100).await;
+    let left = rig.world.failures.lock().unwrap()["heavy"].len();
+    assert!(left > 35, "it was tried {} times before the others were through", 50 - left);
+    rig.until_stored(101).await;
+    assert!(rig.world.letters.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn letters_stay_claimed_while_their_target_is_away() {
+    let world = Arc::new(World::default());
+    *world.away.lock().unwrap() = true;
+    let mut rig = Rig::over(Arc::clone(&world), EngineSettings::new("test"));
+    rig.send("a", "order");
+    rig.until(|world| *world.renewed.lock().unwrap() > 5).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_panic_is_caught_tried_three_times_and_parked() {
     let mut rig = Rig::start();
     rig.send("a", "panic");
@@ -385,7 +471,7 @@ async fn one_that_was_put_off_often_enough_becomes_a_letter_after_one_more_try()
     assert_eq!(rig.world.failures.lock().unwrap()["cursed"].len(), 4, "two waits in memory, and what is longer is put off");
     let letter = |delays| {
         let record = Record { origin: Origin::Letter(uuid::Uuid::from_u128(1)), ..rig.record("a", "cursed") };
-        Drained { record, delays }
+        Drained { record, delays, deaths: 0 }
     };
     for (delays, wait) in [(1, 120), (4, 3_600)] {
         *rig.world.due.lock().unwrap() = vec![letter(delays)];

@@ -231,7 +231,7 @@ pub async fn replay(
                 // A waiting one did not die: nobody was told that it did, and nobody is told that it lives.
                 let was_dead = head.state == "dead";
                 let sql =
-                    "update letters.letter set state = 'replaying', replays = replays + $2, delays = 0, retry_at = null, blocked_by = null
+                    "update letters.letter set state = 'replaying', replays = replays + $2, delays = 0, deaths = 0, tries = 0, retry_at = null, blocked_by = null
                            where id = $1";
                 sqlx::query(sql).bind(request.id).bind(i32::from(was_dead)).execute(&mut *tx).await?;
                 let sql = "insert into letters.parked (grp, aggregate, head, draining) values ($1, $2, $3, true)

@@ -10,7 +10,7 @@ use fault::{Class, Fault};
 use pipeline::Deaths as _;
 use pipeline::care::{ATTEMPTS, BEGINNINGS};
 use pipeline::{
-    Actor, Engine, EngineSettings, LaneSpec, Ledger as _, Next, OutRecord, PROCESS_DIED, Partition, Position, Record, Source,
+    Actor, Engine, EngineSettings, LaneSpec, Ledger as _, Next, Origin, OutRecord, PROCESS_DIED, Partition, Position, Record, Source,
     SourceControl, SourceEvent, Turn, Verdict,
 };
 use store::Owner;
@@ -49,6 +49,21 @@ async fn tries_count_until_a_process_outlives_one() {
     assert_eq!([attempt(1).await, attempt(1).await, attempt(2).await], [1, 2, 1]);
     deaths.outlived(&record("1", 1, "a")).await.unwrap();
     assert_eq!([attempt(1).await, attempt(2).await], [1, 2]);
+}
+
+#[tokio::test]
+async fn tries_of_a_letter_are_its_own_and_outlive_its_partition() {
+    let group = Group::new(Parking::Park).await;
+    assert_eq!(group.settle(&record("1", 1, "bad")).await, "letter");
+    let id = contracts::ids::letter(GROUP, uuid::Uuid::from_u128(1));
+    let letter = Record { origin: Origin::Letter(id), ..record("1", 1, "bad") };
+    let deaths = group.ledger.deaths();
+    assert_eq!(deaths.attempt(&letter).await.unwrap(), 1);
+    deaths.forget(std::slice::from_ref(&letter.partition)).await.unwrap();
+    assert_eq!(deaths.attempt(&letter).await.unwrap(), 2);
+    assert_eq!(deaths.attempt(&record("1", 1, "bad")).await.unwrap(), 1, "the record at that place is another matter");
+    deaths.outlived(&letter).await.unwrap();
+    assert_eq!(deaths.attempt(&letter).await.unwrap(), 1);
 }
 
 #[tokio::test]

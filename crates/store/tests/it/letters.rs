@@ -52,20 +52,21 @@ async fn a_replayed_head_goes_first_and_the_others_follow_in_order() {
     assert!(group.drained().await.is_empty(), "it is out once");
 
     assert_eq!(group.settle(&record("1", 5, "e")).await, "done", "a live record does not overtake");
+    assert!(group.drained().await.is_empty(), "nor does it overtake those that are held, while the head is out");
     assert_eq!(group.settle(&drained[0]).await, "produced");
     assert_eq!(group.settle(&record("1", 6, "f")).await, "done");
-    for (value, expected) in [("b", "produced"), ("bad c", "produced"), ("e", "produced"), ("f", "produced")] {
+    let mut followed = Vec::new();
+    loop {
         let next = group.drained().await;
-        for it in next.iter().filter(|it| it.value == value) {
-            assert_eq!(group.settle(it).await, expected);
+        for it in &next {
+            assert_eq!(group.settle(it).await, "produced");
         }
-        if next.len() > 1 {
-            for it in &next[1..] {
-                assert_eq!(group.settle(it).await, "produced");
-            }
+        followed.extend(next.iter().map(|it| it.value.clone()));
+        if next.is_empty() {
             break;
         }
     }
+    assert_eq!(followed, [&b"b"[..], b"bad c", b"e", b"f"]);
     assert!(group.states().await.iter().all(|(_, state)| state == "applied"), "{:?}", group.states().await);
     assert_eq!(group.count("select count(*) from letters.parked").await, 0);
     assert_eq!(group.settle(&record("1", 7, "g")).await, "produced", "the key is free");
@@ -120,9 +121,11 @@ async fn what_was_handed_out_behind_a_letter_that_failed_goes_back() {
     let group = parked().await;
     letters::discard(&group.store, head(), "ada", "not ours", DiscardScope::Release, None, nobody()).await.unwrap();
     assert_eq!(group.settle(&record("1", 5, "e")).await, "done");
-    let drained = group.drained().await;
-    assert_eq!(drained.iter().map(|it| &it.value[..]).collect::<Vec<_>>(), [&b"b"[..], b"bad c", b"e"]);
+    let mut drained = group.drained().await;
+    assert_eq!(drained.iter().map(|it| &it.value[..]).collect::<Vec<_>>(), [&b"b"[..], b"bad c"]);
     assert_eq!(group.settle(&drained[0]).await, "produced");
+    drained.extend(group.drained().await);
+    assert_eq!(drained[2].value, "e");
     assert_eq!(group.settle(&drained[1]).await, "letter");
     assert_eq!(group.settle(&drained[2]).await, "done");
     assert_eq!(group.states().await[3], ("e".to_owned(), "held".to_owned()));
@@ -151,6 +154,51 @@ async fn one_process_drains_a_key() {
     let taken = other.drain(10).await.unwrap();
     assert_eq!(taken.len(), 1, "a dead process's keys go on");
     assert_eq!(taken[0].record.origin, Origin::Letter(head()));
+}
+
+#[tokio::test]
+async fn letters_that_are_given_back_go_on_at_once_and_blame_nobody() {
+    let group = parked().await;
+    letters::replay(&group.store, head(), "ada", "try", None, nobody()).await.unwrap();
+    assert_eq!(group.drained().await.len(), 1);
+    group.ledger.give_letters_back().await.unwrap();
+    let taken = group.restarted().drain(10).await.unwrap();
+    assert_eq!(taken.iter().map(|it| (it.record.origin, it.deaths)).collect::<Vec<_>>(), [(Origin::Letter(head()), 0)]);
+}
+
+#[tokio::test]
+async fn what_is_out_stays_claimed_while_there_is_room_for_no_more() {
+    let group = parked().await;
+    letters::replay(&group.store, head(), "ada", "try", None, nobody()).await.unwrap();
+    assert_eq!(group.drained().await.len(), 1);
+    sqlx::query("update letters.parked set claimed_until = now() + interval '1 second'").execute(group.store.pool()).await.unwrap();
+    assert!(group.ledger.drain(0).await.unwrap().is_empty());
+    assert_eq!(group.count("select count(*) from letters.parked where claimed_until > now() + interval '50 seconds'").await, 1);
+}
+
+/// Deaths of each letter of the group, oldest first.
+async fn deaths(group: &Group) -> Vec<i32> {
+    sqlx::query_scalar("select deaths from letters.letter order by ordinal").fetch_all(group.store.pool()).await.unwrap()
+}
+
+#[tokio::test]
+async fn when_a_process_died_the_next_letter_of_its_keys_is_blamed_until_somebody_replays_it() {
+    let group = parked().await;
+    letters::replay(&group.store, head(), "ada", "try", None, nobody()).await.unwrap();
+    sqlx::query("update letters.letter set state = 'replaying'").execute(group.store.pool()).await.unwrap();
+    assert_eq!(group.drained().await.len(), 3);
+    for lives in 1..=2 {
+        let next = group.restarted();
+        assert!(next.drain(10).await.unwrap().is_empty());
+        sqlx::query("update letters.parked set claimed_until = now() - interval '1 second'").execute(group.store.pool()).await.unwrap();
+        let blamed: Vec<_> = next.drain(10).await.unwrap().iter().map(|it| it.deaths).collect();
+        assert_eq!(blamed, [lives, 0, 0]);
+        assert!(next.drain(10).await.unwrap().is_empty(), "its own claim it renews");
+    }
+    assert_eq!(deaths(&group).await, [2, 0, 0]);
+    sqlx::query("update letters.letter set state = 'dead' where id = $1").bind(head()).execute(group.store.pool()).await.unwrap();
+    letters::replay(&group.store, head(), "ada", "more memory", None, nobody()).await.unwrap();
+    assert_eq!(deaths(&group).await, [0, 0, 0]);
 }
 
 #[tokio::test]

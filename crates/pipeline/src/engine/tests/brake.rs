@@ -74,7 +74,7 @@ async fn letters_of_letters_count_for_no_partition_and_are_never_withheld() {
     rig.until_stored(1).await;
     let letter =
         |index: u128| Record { origin: Origin::Letter(uuid::Uuid::from_u128(index)), ..rig.record(&format!("l{index}"), "bad letter") };
-    let letter = |index| Drained { record: letter(index), delays: 0 };
+    let letter = |index| Drained { record: letter(index), delays: 0, deaths: 0 };
     *rig.world.due.lock().unwrap() = (0..20).map(letter).collect();
     rig.until(|world| world.letters.lock().unwrap().len() == 20).await;
     assert!(rig.world.paused.lock().unwrap().is_empty());

@@ -3,7 +3,7 @@
 use tokio::sync::Notify;
 
 use super::*;
-use crate::care::{ATTEMPTS, BEGINNINGS};
+use crate::care::{ATTEMPTS, BEGINNINGS, LETTER_DEATHS};
 
 #[derive(Clone, Copy)]
 struct Beginning {
@@ -193,4 +193,55 @@ async fn where_no_offset_outlives_a_death_the_second_that_kills_does_not_bring_t
         assert!(deaths <= BEGINNINGS - 1 + 2 * ATTEMPTS, "it dies of the first one again");
     }
     assert_eq!(acted(&world), ["a", "b"]);
+}
+
+/// One process that drains letters (value, deaths), each of a key of its own. Returns false when it dies before all are settled:
+/// then they are taken over, as `store::letters` does.
+async fn drains(world: &Arc<World>, letters: &mut [(&str, u32)]) -> bool {
+    let mut rig = Rig::over(Arc::clone(world), EngineSettings::new("test"));
+    let is_settled = |world: &World, value: &str| {
+        world.letters.lock().unwrap().iter().any(|it| it.0 == value) || world.acts.lock().unwrap().iter().any(|it| it == value)
+    };
+    for (offset, (value, deaths)) in (0..).zip(letters.iter()).filter(|(_, (value, _))| !is_settled(world, value)) {
+        rig.next = offset;
+        let record = Record { origin: Origin::Letter(uuid::Uuid::from_u128(offset as u128)), ..rig.record(value, value) };
+        world.due.lock().unwrap().push(Drained { record, delays: 0, deaths: *deaths });
+    }
+    let survived = tokio::select! {
+        () = world.deaths.died.notified() => false,
+        () = rig.until(|world| letters.iter().all(|(value, _)| is_settled(world, value))) => true,
+    };
+    rig.run.abort();
+    let _aborted = rig.run.await;
+    letters.iter_mut().filter(|(value, _)| !is_settled(world, value)).for_each(|(_, deaths)| *deaths += 1);
+    survived
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_that_kills_the_process_is_dead_again_and_those_beside_it_go_on() {
+    let world = Arc::new(World::default());
+    let mut letters = [("a", 0), ("deadly 1", 0), ("b", 0), ("deadly 2", 0), ("c", 0)];
+    let mut deaths = 0;
+    while !drains(&world, &mut letters).await {
+        deaths += 1;
+        assert!(deaths <= LETTER_DEATHS + 2 * ATTEMPTS, "it dies for ever");
+    }
+    let mut dead = world.letters.lock().unwrap().clone();
+    dead.sort();
+    assert_eq!(dead, ["deadly 1", "deadly 2"].map(|it| (it.to_owned(), PROCESS_DIED, ATTEMPTS)));
+    assert_eq!(acted(&world), ["a", "b", "c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_clean_stop_gives_letters_back() {
+    let world = Arc::new(World::default());
+    *world.away.lock().unwrap() = true;
+    let rig = waits_for_its_target(&world).await;
+    rig.run.abort();
+    let _aborted = rig.run.await;
+    assert_eq!(*world.given_back.lock().unwrap(), 0);
+    let rig = waits_for_its_target(&world).await;
+    rig.stop.cancel();
+    assert_eq!(rig.run.await.unwrap(), Ok(Stopped::Drained));
+    assert_eq!(*world.given_back.lock().unwrap(), 1);
 }

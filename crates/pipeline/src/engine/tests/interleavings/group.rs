@@ -257,7 +257,7 @@ impl Ledger for Process {
             let is_taken = facts.claims.get(&id).is_some_and(|(name, until)| *name == self.name || *until > now);
             if !is_taken && drained.len() < max {
                 facts.claims.insert(id, (self.name, now + CLAIM));
-                drained.push(Drained { record: record(&facts, id, Origin::Letter(Uuid::from_u128(1))), delays: 0 });
+                drained.push(Drained { record: record(&facts, id, Origin::Letter(Uuid::from_u128(1))), delays: 0, deaths: 0 });
             }
         }
         Ok(drained)
