@@ -20,6 +20,8 @@ use crate::watch::Seen;
 pub(crate) struct Evidence<'a> {
     pub(crate) it: &'a Installation,
     pub(crate) done: &'a Done,
+    /// Orders that were worked off while the load went on.
+    pub(crate) mended: u64,
     pub(crate) seen: &'a Seen,
     /// Before anything was repaired, with everything at rest.
     pub(crate) before_repair: Snapshot,
@@ -65,7 +67,7 @@ pub(crate) async fn check(of: &Evidence<'_>) -> Vec<Invariant> {
         ("I5", "amounts and states are those of the shop", ledger::contents_agree(of)),
         ("I6", "after repair and replay nothing is left over", ledger::nothing_is_left(of)),
         ("I7", "what was done to an order, and told of it, was in order", order::in_order(of).await),
-        ("I8", "nothing overtook what was parked", order::parked_waited(of)),
+        ("I8", "nothing overtook what was parked", order::parked_waited(of).await),
         ("I9", "the shop shows the last level", order::stock_agrees(of)),
         ("I10", "nothing was done to an order after its end", order::nothing_after_the_end(of)),
         ("I11", "no offset was committed past what was not settled", order::commits_follow(of)),

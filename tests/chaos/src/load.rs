@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::world::STOCK;
 
-/// The shop sells it, and the ERP does not know it until [`repair`].
+/// The shop sells it, and the ERP does not know it until all is over.
 pub(crate) const UNKNOWN_SKU: &str = "CAP-NEW";
 
 /// What was done, beyond what the doubles' logs tell.
@@ -116,7 +116,7 @@ impl Load {
     /// Somebody counts what lies in the ERP's store.
     fn count_stock(&mut self, it: &Installation) {
         if let Some(sku) = self.known.choose(&mut self.draw) {
-            let on_hand = self.draw.random_range(3_000..4_000_i64);
+            let on_hand = self.draw.random_range(STOCK / 2..STOCK);
             it.erp.set_stock(sku, on_hand).unwrap_or_else(|error| panic!("the sandbox ERP knows {sku}: {error}"));
         }
     }
@@ -155,10 +155,4 @@ impl Load {
         it.shop.edit(placed.id, &EditWish { add: vec![(UNKNOWN_SKU.to_owned(), 1)], remove: Vec::new() }).ok();
         it.shop.pay(placed.id).ok();
     }
-}
-
-/// What the operators do once all is well again: the ERP gets the item that it lacked.
-pub(crate) fn repair(it: &Installation) -> anyhow::Result<()> {
-    it.erp.add_item(&sandbox::erp::Item::new(UNKNOWN_SKU, "Cap", STOCK))?;
-    Ok(())
 }

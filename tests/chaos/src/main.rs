@@ -9,6 +9,7 @@ mod figures;
 mod inject;
 mod invariants;
 mod load;
+mod mending;
 mod proxy;
 mod report;
 mod resources;

@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use crate::directed::{Deaths, die_everywhere};
 use crate::inject::inject;
 use crate::invariants::{self, Evidence, Snapshot};
-use crate::load::{self, Done, Load};
+use crate::load::{Done, Load, UNKNOWN_SKU};
+use crate::mending::{self, Mended, mend};
 use crate::report::Report;
 use crate::resources::Resources;
 use crate::rest::{Rest, give_up_or_replay};
@@ -68,7 +69,10 @@ async fn play(world: &mut World, plan: &Plan) -> anyhow::Result<Ending> {
     let settled_in = mended.elapsed();
     let overtaken = [sold_too_early(&world.it, &broken.done), tried_too_early(&world.it).await?].concat();
     let before_repair = Snapshot { account, overtaken };
-    load::repair(&world.it)?;
+    // What operators do once all is well again: the ERP gets what it lacked.
+    for lacking in [UNKNOWN_SKU].into_iter().chain(broken.mended.lacking.as_deref()) {
+        mending::add(&world.it, lacking);
+    }
     give_up_or_replay(&world.it, &mut rest).await?;
     rest.comes_to_stock(&world.it).await;
     let unseen = unseen_sales_count(&world.it, &mut rest).await?;
@@ -90,6 +94,7 @@ async fn tell(report: &mut Report, it: &Installation, ending: Ending, logs: &[(S
     let evidence = Evidence {
         it,
         done: &broken.done,
+        mended: broken.mended.while_it_ran,
         seen: &broken.seen,
         before_repair,
         account,
@@ -105,7 +110,7 @@ async fn tell(report: &mut Report, it: &Installation, ending: Ending, logs: &[(S
     report.invariants.extend(broken.deaths.as_ref().map(Deaths::all_happened));
     report.figures.sent = evidence.deliveries.len();
     report.figures.acked = evidence.deliveries.values().filter(|it| it.is_acked()).count();
-    report.figures.orders = broken.done.orders;
+    report.figures.orders = broken.done.orders + broken.mended.orders;
     report.figures.odd = [broken.done.repeats, broken.done.poison, broken.done.forgeries.len() as u64];
     // A request may do several things, and what people do in the ERP itself was asked by nobody.
     let applied: BTreeSet<u64> = evidence.erp.entries().iter().filter(|it| it.kind == Kind::Applied).filter_map(|it| it.request).collect();
@@ -118,6 +123,7 @@ async fn tell(report: &mut Report, it: &Installation, ending: Ending, logs: &[(S
 
 struct Broken {
     done: Done,
+    mended: Mended,
     seen: Seen,
     slowest_heal: Duration,
     /// Of a run that is about them.
@@ -134,11 +140,11 @@ async fn break_it(world: &mut World, plan: &Plan) -> anyhow::Result<Broken> {
         stop.cancel();
         (broken, deaths)
     };
-    let (done, seen, (broken, deaths)) =
-        tokio::join!(Load::new(plan.seed, it).run(it, plan.rate, stop.clone()), watch(it, stop.clone()), breaking);
+    let load = Load::new(plan.seed, it).run(it, plan.rate, stop.clone());
+    let (done, mended, seen, (broken, deaths)) = tokio::join!(load, mend(it, stop.clone()), watch(it, stop.clone()), breaking);
     let deaths = deaths.transpose()?;
     let slowest_heal = broken?.max(deaths.as_ref().map_or(Duration::ZERO, |it| it.slowest_heal));
-    Ok(Broken { done, seen, slowest_heal, deaths })
+    Ok(Broken { done, mended, seen, slowest_heal, deaths })
 }
 
 async fn break_all(it: &Installation, parts: &mut Breakable, planned: &[Planned]) -> anyhow::Result<Duration> {

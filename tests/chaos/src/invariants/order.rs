@@ -47,8 +47,15 @@ fn older_after_newer(seen: &[Seen]) -> Vec<String> {
 }
 
 /// Orders of an item that the ERP did not know wait, with all that follows them.
-pub(super) fn parked_waited(of: &Evidence<'_>) -> Finding {
-    finding(format!("{} parked orders", of.done.unbookable.len()), of.before_repair.overtaken.clone())
+pub(super) async fn parked_waited(of: &Evidence<'_>) -> Finding {
+    // Where the latest wins, letters park nothing.
+    let sql = "select format('%s worked off number %s of %s before number %s', late.grp, late.ordinal, late.aggregate, first.ordinal)
+               from letters.letter first join letters.letter late using (grp, aggregate)
+               where first.ordinal < late.ordinal and late.state = 'applied' and first.state not in ('superseded', 'discarded')
+                 and coalesce(first.settled_at > late.settled_at, true) and grp not in ('mapper', 'inventory-sync')";
+    let overtaken: Vec<String> = sqlx::query_scalar(sql).fetch_all(of.it.store.pool()).await.map_err(|error| vec![error.to_string()])?;
+    let count = format!("{} parked orders, {} worked off meanwhile", of.done.unbookable.len(), of.mended);
+    finding(count, [of.before_repair.overtaken.clone(), overtaken].concat())
 }
 
 pub(super) fn stock_agrees(of: &Evidence<'_>) -> Finding {
