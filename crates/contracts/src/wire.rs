@@ -9,9 +9,11 @@ mod order;
 mod outcome;
 mod refund;
 mod stock;
+mod verbatim;
 
 pub use change::{Change, ChangeKind, Changed, Entity, changed_paths, entity_hash};
 pub use outcome::{Failure, Outcome, OutcomeState, Reference};
+pub use verbatim::{Originals, encode_with, entity_of};
 
 use fault::{Class, Classify};
 

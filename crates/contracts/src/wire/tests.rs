@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use chrono::DateTime;
 use domain::{
     Address, AggregateKey, Attribute, Buyer, Company, CouponCode, Currency, Customer, Decimal, DiscountAllocation, DiscountKind,
@@ -139,6 +140,84 @@ fn a_command_finds_its_aggregate_again() {
         operation: Operation::BookRefund { refund: Box::new(refund()), order: Box::new(order()) },
     };
     assert_eq!(ErpCommand::decode(&command.encode()).unwrap(), command);
+}
+
+/// A field that this version does not know, in a message that it does: number 1999, a text.
+fn newer(message: &[u8]) -> Vec<u8> {
+    [message, b"\xfa\x7c\x0cgift wrapped"].concat()
+}
+
+/// As a field of another message, short enough for one byte of length.
+fn part(number: u8, message: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2, u8::try_from(message.len()).unwrap()], message].concat()
+}
+
+fn command_about(operation: Operation) -> ErpCommand {
+    let connection = "shop-eu".parse().unwrap();
+    let aggregate = match &operation {
+        Operation::SyncCustomer { customer } => AggregateKey::customer(&connection, &customer.id),
+        other => AggregateKey::order(&connection, &other.order().unwrap().id),
+    };
+    let operation_key = OperationKey::from_wire("shop-eu/order/1/place").unwrap();
+    ErpCommand { target: "erp-main".parse().unwrap(), connection, aggregate, operation_key, sequence: 3, operation }
+}
+
+#[test]
+fn what_a_newer_writer_says_of_an_entity_goes_on_in_every_command() {
+    let customer = Customer { id: "9".to_owned(), email: "ada@example.com".to_owned(), ..Customer::default() };
+    // At the top, and in a message inside of it.
+    let deep = |message: Bytes, number| -> Bytes { [newer(&message), part(number, &newer(b""))].concat().into() };
+    let originals = Originals {
+        order: Some(deep(order().encode(), 3)),
+        refund: Some(newer(&refund().encode()).into()),
+        customer: Some(newer(&customer.encode()).into()),
+    };
+    assert_eq!(Order::decode(originals.order.as_ref().unwrap()).unwrap(), order(), "we do not see it");
+    let (order, refund) = (|| Box::new(order()), Box::new(refund()));
+    let operations = [
+        Operation::PlaceOrder { order: order(), confirm: true },
+        Operation::ConfirmOrder { order: order() },
+        Operation::ReviseOrder { order: order() },
+        Operation::CancelOrder { order: order() },
+        Operation::BookRefund { refund, order: order() },
+        Operation::SyncCustomer { customer: Box::new(customer) },
+    ];
+    for operation in operations {
+        let command = command_about(operation);
+        let encoded = encode_with(&command, &originals);
+        assert_eq!(ErpCommand::decode(&encoded).unwrap(), command);
+        let holds = |original: &Option<Bytes>| encoded.windows(original.as_ref().unwrap().len()).any(|it| it == original.as_ref().unwrap());
+        let expected = match &command.operation {
+            Operation::BookRefund { .. } => (true, true, false),
+            Operation::SyncCustomer { .. } => (false, false, true),
+            _ => (true, false, false),
+        };
+        assert_eq!((holds(&originals.order), holds(&originals.refund), holds(&originals.customer)), expected, "{command:?}");
+        assert_eq!(encode_with(&command, &Originals::default()), command.encode());
+    }
+}
+
+#[test]
+fn an_entity_is_found_in_every_change_event_as_it_was_written() {
+    let change = Change {
+        kind: ChangeKind::Created,
+        sequence: 1,
+        source: "shop-eu".to_owned(),
+        source_version: "1".to_owned(),
+        source_time: None,
+        channel: String::new(),
+        changed_paths: Vec::new(),
+    };
+    let customer = Customer { id: "9".to_owned(), ..Customer::default() };
+    for entity in [Entity::Order(Box::new(order())), Entity::Refund(Box::new(refund())), Entity::Customer(Box::new(customer))] {
+        let message = entity.encode();
+        let encoded = Changed { change: change.clone(), entity }.encode();
+        assert_eq!(entity_of(&encoded), message);
+        // A writer may send a message in parts.
+        let in_parts = [&encoded[..], &part(2, &newer(b""))].concat().into();
+        assert_eq!(entity_of(&in_parts), newer(&message));
+    }
+    assert!(entity_of(&Bytes::from_static(b"\x12\x7fshort")).is_empty(), "what is no message has none");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A version of a customer: it goes to every target that wants customers.
 
+use bytes::Bytes;
+use contracts::wire::Originals;
 use domain::{AggregateKey, ConnectionId, Customer, EntityKind, EntityRef, ErpCommand, Operation, OperationKey, TargetId};
 
 use super::Version;
@@ -13,12 +15,13 @@ pub struct CustomerDecision {
     pub commands: Vec<Command>,
 }
 
-/// `known`: the newest sequence that was seen. Whatever is not superseded is the newest from now on.
+/// `message`: the customer's, as it was read. `known`: the newest sequence that was seen. Whatever is not superseded is the newest from now on.
 pub fn changed(
     known: Option<u64>,
     version: Version,
     connection: &ConnectionId,
     customer: &Customer,
+    message: &Bytes,
     targets: &[TargetId],
 ) -> CustomerDecision {
     if known.is_some_and(|it| version.sequence <= it) {
@@ -43,6 +46,7 @@ pub fn changed(
             sequence: version.sequence,
             operation: Operation::SyncCustomer { customer: Box::new(customer.clone()) },
         },
+        originals: Originals { customer: Some(message.clone()), ..Originals::default() },
     };
     CustomerDecision { settled: Settled::Applied(None), commands: targets.iter().map(command).collect() }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use contracts::wire::Originals;
 use domain::{EntityRef, ErpCommand};
 use uuid::Uuid;
 
@@ -50,6 +51,8 @@ pub struct Command {
     /// The entity that it is about.
     pub subject: EntityRef,
     pub command: ErpCommand,
+    /// What it is about, as it was read: a newer reader may know more of it than we do.
+    pub originals: Originals,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

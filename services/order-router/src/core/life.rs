@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use contracts::wire::{OutcomeState, Wire as _};
+use contracts::wire::{Originals, OutcomeState, Wire as _};
 use domain::{AggregateKey, ConnectionId, EntityKind, EntityRef, ErpCommand, Operation, OperationKey, Order, Refund, TargetId};
 use uuid::Uuid;
 
@@ -100,7 +100,7 @@ pub struct KnownRefund {
     pub sequence: u64,
     /// The event that brought this version.
     pub event: Uuid,
-    /// Encoded.
+    /// Its message, as it was read.
     pub version: Bytes,
     pub state: RefundState,
     pub touched: Touched,
@@ -159,19 +159,17 @@ impl Life {
         self.refunds.iter().position(|it| it.id == id)
     }
 
-    pub(super) fn order_command(&self, event: Uuid, target: &TargetId, key: OperationKey, sequence: u64, operation: Operation) -> Command {
-        Command { event, subject: self.order_ref(), command: self.command(target, key, sequence, operation) }
-    }
-
-    /// Books a refund: once for its id, whatever its versions.
-    pub(super) fn refund_command(&self, refund: &KnownRefund, target: &TargetId, order: Order) -> Result<Command, Error> {
+    /// Books a refund: once for its id, whatever its versions. The order comes with its message.
+    pub(super) fn refund_command(&self, refund: &KnownRefund, target: &TargetId, order: (Order, Bytes)) -> Result<Command, Error> {
+        let (order, message) = order;
+        let originals = Originals { order: Some(message), refund: Some(refund.version.clone()), customer: None };
         let subject = self.refund_ref(&refund.id);
         let operation = Operation::BookRefund { refund: Box::new(refund.decode()?), order: Box::new(order) };
         let command = self.command(target, OperationKey::create(&subject, BOOK), refund.sequence, operation);
-        Ok(Command { event: refund.event, subject, command })
+        Ok(Command { event: refund.event, subject, command, originals })
     }
 
-    fn command(&self, target: &TargetId, operation_key: OperationKey, sequence: u64, operation: Operation) -> ErpCommand {
+    pub(super) fn command(&self, target: &TargetId, operation_key: OperationKey, sequence: u64, operation: Operation) -> ErpCommand {
         ErpCommand {
             target: target.clone(),
             connection: self.connection.clone(),

@@ -1,6 +1,7 @@
 //! A version of an order.
 
-use contracts::wire::Wire as _;
+use bytes::Bytes;
+use contracts::wire::Originals;
 use domain::{Operation, OperationKey, Order, Refund, TargetId};
 use mapping::{OrderFacts, Rules};
 use uuid::Uuid;
@@ -11,21 +12,20 @@ use super::error::Error;
 use super::life::{CANCEL, CONFIRM, Life, OrderLife, PLACE, Placed, Progress, REVISE, RefundState, Sent, Stage, Touched, Why};
 use super::revision::{Confirmed, needs_revision};
 
-/// Decides about one version of an order.
-pub fn changed(life: Life, version: Version, order: Order, rules: &Rules) -> Result<Decision, Error> {
-    let encoded = order.encode();
+/// Decides about one version of an order. `message`: as it was read.
+pub fn changed(life: Life, version: Version, order: Order, message: Bytes, rules: &Rules) -> Result<Decision, Error> {
     if let Some(known) = &life.order {
         if version.sequence < known.sequence {
             return Ok(Decision::superseded(life));
         }
         if version.sequence == known.sequence {
-            return match known.version == encoded {
+            return match known.version == message {
                 true => Ok(Decision::superseded(life)),
                 false => Err(Error::SequenceConflict { entity: life.order_ref(), sequence: version.sequence }),
             };
         }
     }
-    let mut change = Change { version, order, life, commands: Vec::new(), released: Vec::new() };
+    let mut change = Change { version, order, message, life, commands: Vec::new(), released: Vec::new() };
     let (stage, verdict) = match change.life.order.as_ref().map(|it| (&it.stage, it)) {
         Some((Stage::Placed(placed), known)) => {
             let (placed, before) = (placed.clone(), known.decode()?);
@@ -33,8 +33,8 @@ pub fn changed(life: Life, version: Version, order: Order, rules: &Rules) -> Res
         }
         None | Some((Stage::Held { .. } | Stage::Dropped(_), _)) => change.begin(rules)?,
     };
-    let Change { mut life, commands, released, .. } = change;
-    life.order = Some(OrderLife { sequence: version.sequence, version: encoded, stage, touched: Touched::Whole });
+    let Change { mut life, message, commands, released, .. } = change;
+    life.order = Some(OrderLife { sequence: version.sequence, version: message, stage, touched: Touched::Whole });
     Ok(Decision { life, verdict, commands, released })
 }
 
@@ -42,6 +42,7 @@ pub fn changed(life: Life, version: Version, order: Order, rules: &Rules) -> Res
 struct Change {
     version: Version,
     order: Order,
+    message: Bytes,
     life: Life,
     commands: Vec<Command>,
     released: Vec<Released>,
@@ -110,7 +111,7 @@ impl Change {
             if refund.state != RefundState::Waiting || !is_due(&refund.decode()?, &self.order) {
                 continue;
             }
-            let command = self.life.refund_command(refund, target, self.order.clone())?;
+            let command = self.life.refund_command(refund, target, (self.order.clone(), self.message.clone()))?;
             let refund = &mut self.life.refunds[index];
             refund.state = RefundState::Sent(Sent::NEW);
             refund.touched = Touched::Progress;
@@ -173,6 +174,8 @@ impl Change {
 
     fn command(&mut self, target: &TargetId, key: OperationKey, operation: Operation) {
         let event: Uuid = self.version.event;
-        self.commands.push(self.life.order_command(event, target, key, self.version.sequence, operation));
+        let originals = Originals { order: Some(self.message.clone()), ..Originals::default() };
+        let command = self.life.command(target, key, self.version.sequence, operation);
+        self.commands.push(Command { event, subject: self.life.order_ref(), command, originals });
     }
 }

@@ -3,7 +3,7 @@
 //! A refund is booked once. Until then its newest version counts; after that a version with the same goods and money changes
 //! nothing, and one with others is for a person to look at: the target has the old figures.
 
-use contracts::wire::Wire as _;
+use bytes::Bytes;
 use domain::{OperationKey, Refund, RefundAdjustment, RefundAdjustmentKind};
 
 use super::Version;
@@ -11,9 +11,8 @@ use super::decision::{Decision, Released, Settled, Verdict, Wait};
 use super::error::Error;
 use super::life::{BOOK, KnownRefund, Life, Progress, RefundState, Sent, Stage, Touched, Why};
 
-/// Decides about one version of a refund.
-pub fn changed(mut life: Life, version: Version, refund: &Refund) -> Result<Decision, Error> {
-    let encoded = refund.encode();
+/// Decides about one version of a refund. `message`: as it was read.
+pub fn changed(mut life: Life, version: Version, refund: &Refund, message: Bytes) -> Result<Decision, Error> {
     let index = life.refund_index(&refund.id);
     let known = index.map(|index| life.refunds[index].clone());
     if let Some(known) = &known {
@@ -21,7 +20,7 @@ pub fn changed(mut life: Life, version: Version, refund: &Refund) -> Result<Deci
             return Ok(Decision::superseded(life));
         }
         if version.sequence == known.sequence {
-            return match known.version == encoded {
+            return match known.version == message {
                 true => Ok(Decision::superseded(life)),
                 false => Err(Error::SequenceConflict { entity: life.refund_ref(&refund.id), sequence: version.sequence }),
             };
@@ -31,7 +30,7 @@ pub fn changed(mut life: Life, version: Version, refund: &Refund) -> Result<Deci
         id: refund.id.clone(),
         sequence: version.sequence,
         event: version.event,
-        version: encoded,
+        version: message,
         state: RefundState::Waiting,
         touched: Touched::Whole,
     };
@@ -52,8 +51,8 @@ pub fn changed(mut life: Life, version: Version, refund: &Refund) -> Result<Deci
             let (state, verdict) = begin(&life, version, refund)?;
             now.state = state;
             if let (RefundState::Sent(_), Some(placed)) = (state, life.placed()) {
-                let order = life.order.as_ref().expect("it is placed").decode()?;
-                commands.push(life.refund_command(&now, &placed.target, order)?);
+                let order = life.order.as_ref().expect("it is placed");
+                commands.push(life.refund_command(&now, &placed.target, (order.decode()?, order.version.clone()))?);
             }
             verdict
         }

@@ -6,7 +6,7 @@ mod stories;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::DateTime;
-use contracts::wire::{Failure, Outcome, OutcomeState, Reference};
+use contracts::wire::{Failure, Outcome, OutcomeState, Reference, Wire as _};
 use domain::{
     Address, Currency, Decimal, FinancialState, FulfillmentState, Money, MoneyPair, Operation, Order, OrderLine, OrderTotals, Payment,
     PaymentKind, PaymentStatus, Refund, RefundLine, Restock,
@@ -205,19 +205,21 @@ impl World {
 
     fn order(&mut self, sequence: u64, order: Order) -> String {
         let version = self.version(sequence);
-        let decided = order::changed(self.life.clone(), version, order, &self.rules);
+        let message = order.encode();
+        let decided = order::changed(self.life.clone(), version, order, message, &self.rules);
         self.take(version.event, decided)
     }
 
     fn order_deleted(&mut self, sequence: u64, order: Order) -> String {
         let version = Version { is_deleted: true, ..self.version(sequence) };
-        let decided = order::changed(self.life.clone(), version, order, &self.rules);
+        let message = order.encode();
+        let decided = order::changed(self.life.clone(), version, order, message, &self.rules);
         self.take(version.event, decided)
     }
 
     fn refund(&mut self, sequence: u64, refund: &Refund) -> String {
         let version = self.version(sequence);
-        let decided = refund::changed(self.life.clone(), version, refund);
+        let decided = refund::changed(self.life.clone(), version, refund, refund.encode());
         self.take(version.event, decided)
     }
 

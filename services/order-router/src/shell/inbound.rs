@@ -1,7 +1,8 @@
 //! What a record says.
 
+use bytes::Bytes;
 use contracts::headers;
-use contracts::wire::{ChangeKind, Changed, Entity, Outcome, Wire as _, WireError};
+use contracts::wire::{ChangeKind, Changed, Entity, Outcome, Wire as _, WireError, entity_of};
 use domain::{AggregateKey, ConnectionId, Customer, Order, Refund};
 use fault::{Class, Fault};
 use store::decisions::Input;
@@ -15,10 +16,11 @@ pub(super) struct Event {
     pub(super) what: What,
 }
 
+/// Entities with their messages, as they were read.
 pub(super) enum What {
-    Order(Version, Box<Order>),
-    Refund(Version, Box<Refund>),
-    Customer(Version, Box<Customer>),
+    Order(Version, Box<Order>, Bytes),
+    Refund(Version, Box<Refund>, Bytes),
+    Customer(Version, Box<Customer>, Bytes),
     Outcome(Box<Outcome>),
 }
 
@@ -51,10 +53,11 @@ pub(super) fn read(input: &Input<'_>) -> Result<Event, Fault> {
         return Err(Fault::new(Class::Schema, "key_mismatch", message));
     }
     let version = Version { event: input.id, sequence: change.sequence, is_deleted: change.kind == ChangeKind::Deleted };
+    let message = entity_of(&record.value);
     let what = match entity {
-        Entity::Order(it) => What::Order(version, it),
-        Entity::Refund(it) => What::Refund(version, it),
-        Entity::Customer(it) => What::Customer(version, it),
+        Entity::Order(it) => What::Order(version, it, message),
+        Entity::Refund(it) => What::Refund(version, it, message),
+        Entity::Customer(it) => What::Customer(version, it, message),
         Entity::Stock(_) | Entity::Availability(_) => {
             Err(WireError::Unknown { message: "record", field: "ce_type", value: type_name.to_owned() })?
         }

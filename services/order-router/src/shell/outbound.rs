@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bus::BusSettings;
 use contracts::ids;
 use contracts::topics::{self, groups};
-use contracts::wire::Wire as _;
+use contracts::wire::{Wire as _, encode_with};
 use domain::ErpCommand;
 use pipeline::OutRecord;
 use pipeline::outgoing::Event;
@@ -30,7 +30,7 @@ pub(super) fn records(commands: &[Command], bus: &BusSettings) -> Vec<OutRecord>
             subject: &it.subject.to_string(),
             sequence: Some(command.sequence),
             idempotency_key: Some(command.operation_key.as_str()),
-            value: command.encode(),
+            value: encode_with(command, &it.originals),
         };
         records.push(event.into_record());
         *ordinal += 1;

@@ -46,12 +46,12 @@ impl Router {
         let Event { key, connection, what } = event;
         let mut life = || known.lives.remove(&key).unwrap_or_else(|| Life::new(connection.clone(), key.id()));
         let decision = match what {
-            What::Order(version, order) => core::order::changed(life(), version, *order, &self.rules)?,
-            What::Refund(version, refund) => core::refund::changed(life(), version, &refund)?,
+            What::Order(version, order, message) => core::order::changed(life(), version, *order, message, &self.rules)?,
+            What::Refund(version, refund, message) => core::refund::changed(life(), version, &refund, message)?,
             What::Outcome(outcome) => core::outcome::reported(life(), &outcome),
-            What::Customer(version, customer) => {
+            What::Customer(version, customer, message) => {
                 let known = known.customers.get(&key).copied();
-                let decision = core::customer::changed(known, version, &connection, &customer, &self.customer_targets);
+                let decision = core::customer::changed(known, version, &connection, &customer, &message, &self.customer_targets);
                 return Ok(self.customer_decided(key, version.sequence, decision, results));
             }
         };

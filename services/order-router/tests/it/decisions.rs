@@ -38,6 +38,22 @@ async fn a_command_says_what_it_is_about_and_where_it_comes_from() {
 }
 
 #[tokio::test]
+async fn what_a_newer_mapper_says_of_an_order_reaches_the_target_also_when_it_was_remembered_meanwhile() {
+    let group = Group::new().await;
+    let mut record = order_record(1, order("7", Paid));
+    // One more part of the order: field 1999, a text.
+    record.value = [&record.value[..], b"\x12\x0f\xfa\x7c\x0cgift wrapped"].concat().into();
+    let says_so = |it: &pipeline::OutRecord| it.value.windows(12).any(|it| it == b"gift wrapped");
+    let Next::Act(placed) = group.arrives(&record).await else { panic!("an order is placed") };
+    assert!(placed.iter().all(says_so));
+    group.produced(&record, &placed).await;
+    let Next::Act(booked) = Group::over(group.store.clone(), RULES).arrives(&refund_record(1, refund("r1", "7"))).await else {
+        panic!("a refund is booked")
+    };
+    assert!(booked.iter().all(says_so), "with its order");
+}
+
+#[tokio::test]
 async fn an_orders_life_is_remembered_from_one_record_to_the_next() {
     let group = Group::new().await;
     assert_eq!(group.settle(&order_record(1, order("7", Pending))).await, "place_order");

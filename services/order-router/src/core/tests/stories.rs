@@ -350,7 +350,7 @@ fn a_customer_goes_to_every_target_that_wants_customers() {
     let targets = ["erp-de", "erp-fr"].map(|it| it.parse().unwrap());
     let shop = "shop".parse().unwrap();
     let decide = |known, version, targets: &[domain::TargetId]| {
-        let decision = customer::changed(known, version, &shop, &customer, targets);
+        let decision = customer::changed(known, version, &shop, &customer, &customer.encode(), targets);
         let keys: Vec<_> = decision.commands.iter().map(|it| format!("{} in {}", it.command.operation_key, it.command.target)).collect();
         format!("{}; {}", settled(decision.settled), keys.join("; "))
     };
