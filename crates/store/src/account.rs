@@ -172,10 +172,10 @@ pub async fn account_of(store: &Store, scope: &Scope, part: &Part) -> Result<Acc
 pub async fn items(store: &Store, scope: &Scope, part: &Part, after: Option<&Cursor>, limit: i64) -> Result<Items, Error> {
     let sql = format!(
         "{OBLIGATIONS} select * from obligation
-         where {IN_WINDOW} and ($11::text is null or source = $11) and ($12::text is null or kind = $12)
-           and ($13::text is null or grp = $13) and ($14::text is null or state = $14)
-           and ($15::timestamptz is null or (taken_at, ce_id, grp) > ($15, $16::uuid, $17::text))
-         order by taken_at, ce_id, grp limit $18"
+         where {IN_WINDOW} and ($12::text is null or source = $12) and ($13::text is null or kind = $13)
+           and ($14::text is null or grp = $14) and ($15::text is null or state = $15)
+           and ($16::timestamptz is null or (taken_at, ce_id, grp) > ($16, $17::uuid, $18::text))
+         order by taken_at, ce_id, grp limit $19"
     );
     let query = bound(sqlx::query(sqlx::AssertSqlSafe(sql)), scope, part)
         .bind(&part.source)
@@ -276,7 +276,8 @@ const RECORDED: &str = "
 /// Every obligation that has a row: the mapper's are deliveries, those of all others what was produced for them.
 const OBLIGATIONS: &str = "
     with consumer as (select * from unnest($1::text[], $2::text[]) as t (topic, grp)),
-    progress as (select * from unnest($3::text[], $4::text[], $5::int[], $6::bigint[]) as t (grp, topic, partition, committed)),
+    progress as (
+        select * from unnest($3::text[], $4::text[], $5::int[], $6::bigint[], $11::bigint[]) as t (grp, topic, partition, committed, \"end\")),
     obligation as (
         select $7 as grp, ce_id, coalesce(d.source, l.source, r.source) as source, coalesce(d.kind, l.kind, 'raw') as kind,
                coalesce(d.aggregate, l.aggregate, '') as aggregate,
@@ -293,7 +294,10 @@ const OBLIGATIONS: &str = "
         select c.grp, o.out_id, coalesce(d.source, l.source, split_part(p.aggregate, '/', 1), '*'),
                coalesce(d.kind, l.kind, p.kind, 'raw'), coalesce(d.aggregate, l.aggregate, p.aggregate, ''),
                coalesce(account.state(l.state, d.state, d.unpublished),
-                        case when o.\"offset\" >= coalesce(g.committed, 0) then 'in_flight' else 'missing' end),
+                        case when o.\"offset\" < coalesce(g.committed, 0) then 'missing'
+                             -- The broker was asked a moment ago, and had written it long before.
+                             when o.\"offset\" >= g.\"end\" and o.published_at < now() - interval '5 minutes' then 'missing'
+                             else 'in_flight' end),
                case when d.ce_id is null and l.ce_id is null then 'unread' else account.reason(l.state, l.code, d.reason) end,
                o.published_at,
                coalesce(l.last_failed_at, d.decided_at, o.published_at)
@@ -322,6 +326,7 @@ fn bound<'q>(query: Query<'q>, scope: &Scope, part: &Part) -> Query<'q> {
         .bind(part.since)
         .bind(part.until)
         .bind(scope.raw_topic.clone())
+        .bind(progress.iter().map(|it| it.end).collect::<Vec<_>>())
 }
 
 async fn repeats(store: &Store) -> Result<i64, Error> {

@@ -188,3 +188,16 @@ async fn the_checks_are_of_everything_whatever_part_is_asked_for() {
     let gap = "partition 0: 1 of 25 records below the commit are not in the ledger".to_owned();
     assert_eq!(fails().await, [(CheckOf::RawRecords, gap), (CheckOf::Answers, unanswered)]);
 }
+
+#[tokio::test]
+async fn what_was_produced_long_ago_and_lies_beyond_the_end_of_its_topic_is_missing() {
+    let store = books().await;
+    let mut scope = scope();
+    // Somebody made the topic anew: number 23 is gone.
+    scope.progress[1].end = 22;
+    let missing = async || account(&store, &scope).await.unwrap().count("missing");
+    assert_eq!(missing().await, 2, "that, and 11, which has no answer");
+    let sql = "update ingest.output set published_at = now() where \"offset\" = 23";
+    sqlx::query(sql).execute(store.pool()).await.unwrap();
+    assert_eq!(missing().await, 1, "the broker was asked before it was produced");
+}
