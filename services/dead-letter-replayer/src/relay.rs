@@ -5,7 +5,7 @@ use std::time::Duration;
 use bus::{BusSettings, Producer};
 use contracts::headers::{Headers, dlq};
 use contracts::topics;
-use fault::Fault;
+use fault::{Answer, Fault};
 use kill_point::{Point, reach};
 use pipeline::OutRecord;
 use store::letters::Letter;
@@ -25,7 +25,7 @@ impl Relay {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             if let Err(fault) = self.turn().await {
-                tracing::debug!(error = %fault, "outcomes and letters are published later");
+                tracing::debug!(code = fault.code, error = %fault, "outcomes and letters are published later");
             }
         }
     }
@@ -34,19 +34,33 @@ impl Relay {
         let pending = outbox::pending_outcomes(&self.store, ROWS).await?;
         let mut done = Vec::with_capacity(pending.len());
         for it in &pending {
-            self.producer.produce(&it.record).await?;
-            reach(Point::OutcomeProduced);
-            done.push(it.id);
+            if self.is_out(&it.record).await? {
+                reach(Point::OutcomeProduced);
+                done.push(it.id);
+            }
         }
         if !done.is_empty() {
             outbox::mark_outcomes(&self.store, &done).await?;
         }
         for letter in letters::unpublished(&self.store, ROWS).await? {
-            self.producer.produce(&self.copy(&letter)).await?;
-            reach(Point::CopyProduced);
-            letters::mark_published(&self.store, letter.letter.id).await?;
+            if self.is_out(&self.copy(&letter)).await? {
+                reach(Point::CopyProduced);
+                letters::mark_published(&self.store, letter.letter.id).await?;
+            }
         }
         Ok(())
+    }
+
+    /// False: Kafka refuses this very record. It stays where it is, is tried again at the next turn, and keeps no other one back.
+    async fn is_out(&self, record: &OutRecord) -> Result<bool, Fault> {
+        match self.producer.produce(record).await.map_err(Fault::from) {
+            Ok(_) => Ok(true),
+            Err(fault) if fault.class.answer() == Answer::Letter => {
+                tracing::error!(code = fault.code, topic = %record.topic, error = %fault, "Kafka refuses what a letter tells");
+                Ok(false)
+            }
+            Err(fault) => Err(fault),
+        }
     }
 
     /// The original key, value and headers, and ours beside them. A copy that is too large goes without its value.

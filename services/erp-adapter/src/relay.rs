@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fault::Fault;
+use fault::{Answer, Fault};
 use kill_point::{Point, reach};
 use pipeline::{OutRecord, Position};
-use store::{Store, outbox};
+use store::Store;
+use store::outbox::{self, Pending};
 
 use crate::ledger::Signals;
 use crate::metrics::Metrics;
@@ -63,9 +64,35 @@ impl<P: Publish> Relay<P> {
             return Ok(0);
         }
         let records: Vec<_> = pending.iter().map(|it| it.record.clone()).collect();
-        let positions = self.publisher.publish(&records).await?;
+        match self.publisher.publish(&records).await {
+            Ok(positions) => self.mark(pending.iter().map(|it| it.id).zip(positions).collect()).await,
+            Err(fault) if fault.class.answer() == Answer::Letter => self.one_by_one(&pending, fault).await,
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Kafka refuses one of them for good. It stays where it is, and holds up none but itself.
+    async fn one_by_one(&self, pending: &[Pending], mut refusal: Fault) -> Result<usize, Fault> {
+        let mut produced = Vec::with_capacity(pending.len());
+        for it in pending {
+            match self.publisher.publish(std::slice::from_ref(&it.record)).await {
+                Ok(positions) => produced.extend(positions.into_iter().map(|position| (it.id, position))),
+                Err(fault) if fault.class.answer() == Answer::Letter => {
+                    tracing::error!(erp = self.target, code = fault.code, topic = %it.record.topic, error = %fault, "Kafka refuses a record");
+                    refusal = fault;
+                }
+                Err(fault) => {
+                    refusal = fault;
+                    break;
+                }
+            }
+        }
+        self.mark(produced).await?;
+        Err(refusal)
+    }
+
+    async fn mark(&self, produced: Vec<(i64, Position)>) -> Result<usize, Fault> {
         reach(Point::CaptureProduced);
-        let produced: Vec<_> = pending.iter().map(|it| it.id).zip(positions).collect();
         let (group, count) = (self.group.clone(), produced.len());
         self.store.transaction(move |tx| Box::pin(async move { outbox::mark_captured(tx, &group, &produced).await })).await?;
         Ok(count)

@@ -1,11 +1,15 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bus::{BusSettings, Consumer, Producer, Publisher, Role};
 use contracts::headers::Headers;
 use contracts::topics::{Topic, Visibility};
 use erp_adapter::metrics::Metrics;
-use erp_adapter::relay::Relay;
-use pipeline::{OutRecord, Source as _, SourceEvent};
+use erp_adapter::relay::{Publish, Relay};
+use fault::{Class, Fault};
+use pipeline::{OutRecord, Position, Source as _, SourceEvent};
 use store::{Store, StoreSettings, outbox};
 use uuid::Uuid;
 
@@ -45,6 +49,40 @@ async fn what_lay_in_the_queue_of_a_process_that_is_gone_is_produced_by_the_next
     assert_eq!(read(&bus).await, (0..RECORDS).map(|it| it.to_string()).collect::<Vec<_>>());
 }
 
+/// A broker that takes everything but one record.
+#[derive(Clone, Default)]
+struct Picky {
+    taken: Arc<Mutex<Vec<String>>>,
+    is_cured: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Publish for Picky {
+    async fn publish(&self, records: &[OutRecord]) -> Result<Vec<Position>, Fault> {
+        if !self.is_cured.load(Ordering::Relaxed) && records.iter().any(|it| it.value == "7") {
+            return Err(Fault::new(Class::Validation, "kafka_refused", "it is too large"));
+        }
+        let mut taken = self.taken.lock().unwrap();
+        taken.extend(records.iter().map(|it| String::from_utf8(it.value.to_vec()).unwrap()));
+        Ok(records.iter().zip(taken.len() as i64..).map(|(it, offset)| Position::of(it, 0, offset)).collect())
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_kafka_refuses_for_good_holds_up_none_but_itself() {
+    let store = Store::open(&StoreSettings::new(testkit::database().await)).await.unwrap();
+    let records: Vec<_> = (0..20).map(|it| (Uuid::new_v4(), captured("inventory", it))).collect();
+    store.transaction(move |tx| Box::pin(async move { outbox::insert_captured(tx, TARGET, &records).await })).await.unwrap();
+    let broker = Picky::default();
+    let relay = relay_over(&store, broker.clone());
+    assert_eq!(relay.once().await.unwrap_err().code, "kafka_refused", "who is asked again too soon would be asked for ever");
+    let others: Vec<_> = (0..20).filter(|it| *it != 7).map(|it| it.to_string()).collect();
+    assert_eq!(*broker.taken.lock().unwrap(), others);
+    assert_eq!(outbox::pending_captured(&store, TARGET, 1_000).await.unwrap().len(), 1);
+    broker.is_cured.store(true, Ordering::Relaxed);
+    assert_eq!(relay.once().await.unwrap(), 1);
+}
+
 fn captured(topic: &str, number: usize) -> OutRecord {
     let (topic, key, value) = (topic.into(), "erp-main/stock/main/MUG".into(), number.to_string().into());
     OutRecord { topic, key, value, headers: Headers::default(), timestamp_ms: 0 }
@@ -54,13 +92,12 @@ fn captured(topic: &str, number: usize) -> OutRecord {
 async fn relay(bus: &BusSettings, store: &Store) -> Relay<Publisher> {
     let producer = Producer::new(bus, "relay", Role::Relay).unwrap();
     producer.warm_up(&bus.topic("inventory"), SOON).await.unwrap();
-    Relay {
-        store: store.clone(),
-        target: TARGET.to_owned(),
-        group: "erp-adapter-erp-main".to_owned(),
-        publisher: Publisher::new(producer),
-        metrics: Metrics::new(TARGET),
-    }
+    relay_over(store, Publisher::new(producer))
+}
+
+fn relay_over<P>(store: &Store, publisher: P) -> Relay<P> {
+    let (target, group) = (TARGET.to_owned(), "erp-adapter-erp-main".to_owned());
+    Relay { store: store.clone(), target, group, publisher, metrics: Metrics::new(TARGET) }
 }
 
 async fn read(bus: &BusSettings) -> Vec<String> {
