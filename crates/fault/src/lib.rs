@@ -43,6 +43,11 @@ pub struct Fault {
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
+/// The page about a code: what it means, what to check, how to cure it.
+pub fn page(code: &str) -> String {
+    format!("docs/errors/{code}.md")
+}
+
 impl Fault {
     pub fn new(class: Class, code: &'static str, message: impl Into<String>) -> Self {
         Self { class, code, message: message.into(), retry_after: None, missing: None, source: None }

@@ -197,7 +197,7 @@ pub(crate) fn listed(letters: &[Letter]) -> String {
 fn shown(it: &Shown) -> String {
     let letter = &it.letter;
     let mut out = format!(
-        "{}  {}\n{} of {}\n{} ({}): {}\nattempts {}, first {}, last {}\nread from {}\n",
+        "{}  {}\n{} of {}\n{} ({}): {}\nsee {}\nattempts {}, first {}, last {}\nread from {}\n",
         letter.id,
         letter.state,
         letter.key,
@@ -205,6 +205,7 @@ fn shown(it: &Shown) -> String {
         letter.code,
         letter.class,
         letter.message,
+        fault::page(&letter.code),
         letter.attempts,
         letter.first_failed_at,
         letter.last_failed_at,

@@ -89,7 +89,8 @@ impl Hand {
         match verdict {
             Verdict::Letter => {
                 telemetry::spans::fail(&self.span, code);
-                tracing::error!(class, code, attempts, error = %fault, "given up, it becomes a letter");
+                let runbook = fault::page(code);
+                tracing::error!(class, code, attempts, runbook, error = %fault, "given up, it becomes a letter");
             }
             Verdict::PutOff(wait) => {
                 tracing::warn!(class, code, attempts, delays = self.ticket.delays, ?wait, error = %fault, "put off, its key waits behind it")
