@@ -246,6 +246,7 @@ impl<D: Decide> Work<D> {
                 intake::Known::New => open.push((*index, *input)),
                 intake::Known::Settled => nexts[*index] = Some(Next::Done),
                 intake::Known::Lettered => nexts[*index] = Some(Next::Lettered),
+                intake::Known::Full => nexts[*index] = Some(Next::Later(intake::FULL_WAIT)),
                 intake::Known::Unpublished(outputs) => nexts[*index] = Some(Next::Act(outputs)),
                 intake::Known::IdReused => {
                     let message = "a delivery came under the id of an earlier one with other content";

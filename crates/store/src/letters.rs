@@ -62,11 +62,22 @@ pub struct ParkedKey {
     pub head: Uuid,
 }
 
+/// Open letters of one key. Nothing that is well has as many: an order is changed a few times.
+pub const KEY_LETTERS_MAX: i64 = 1_000;
+
 /// Locks those of the keys that are parked. `aggregates` sorted: two batches must not wait for each other.
 pub async fn lock_parked(tx: &mut Tx, group: &str, aggregates: &[&str]) -> Result<HashMap<String, ParkedKey>, Error> {
     let sql = "select aggregate, head from letters.parked where grp = $1 and aggregate = any($2) order by aggregate for update";
     let rows: Vec<(String, Uuid)> = sqlx::query_as(sql).bind(group).bind(aggregates).fetch_all(tx).await?;
     Ok(rows.into_iter().map(|(aggregate, head)| (aggregate, ParkedKey { head })).collect())
+}
+
+/// How many letters of these keys are open. Their parked rows are locked.
+pub async fn count_open(tx: &mut Tx, group: &str, aggregates: &[&str]) -> Result<HashMap<String, i64>, Error> {
+    let sql = "select aggregate, count(*) from letters.letter
+               where grp = $1 and aggregate = any($2) and state in ('dead', 'held', 'replaying') group by aggregate";
+    let counts: Vec<(String, i64)> = sqlx::query_as(sql).bind(group).bind(aggregates).fetch_all(tx).await?;
+    Ok(counts.into_iter().collect())
 }
 
 /// Puts a live record behind the letters of its key. The parked row is locked. Also where the key is being drained: older ones may

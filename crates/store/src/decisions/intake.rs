@@ -1,6 +1,7 @@
 //! What is known of records that arrive: new, decided before, a letter already, or held behind one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use contracts::topics::Parking;
 use pipeline::{Origin, OutRecord};
@@ -12,6 +13,9 @@ use crate::owner::Owner;
 use crate::stored::decode_records;
 use crate::{Error, Tx};
 
+/// Until a record of a key that has too many letters is looked at again.
+pub(crate) const FULL_WAIT: Duration = Duration::from_secs(10);
+
 /// The code of the letter for a second delivery under one id.
 pub(super) const ID_REUSED: &str = "delivery_id_reused";
 
@@ -21,6 +25,8 @@ pub(crate) enum Known {
     Settled,
     /// Durably a letter, or held behind one: the same.
     Lettered,
+    /// Its key has as many letters as a key may have. It waits where it is, and its partition before long.
+    Full,
     /// Decided, and not known to be produced.
     Unpublished(Vec<OutRecord>),
     /// Decided, but about other bytes.
@@ -59,6 +65,7 @@ pub(crate) async fn look_up(
     let rows: Vec<Row> = sqlx::query_as(sql).bind(group).bind(&ids).bind(&aggregates).fetch_all(&mut *tx).await?;
 
     let mut held = held_keys(tx, group, inputs, obligations, &rows, policy).await?;
+    let full = full_keys(tx, group, &held).await?;
     let mut known = Vec::with_capacity(rows.len());
     for ((input, obligation), row) in inputs.iter().zip(obligations).zip(rows) {
         known.push(match (row.state, input.record.origin) {
@@ -78,6 +85,7 @@ pub(crate) async fn look_up(
             // Committed as a letter before a crash, read again after it.
             (None, Origin::Topic) if row.letter_state.is_some() => Known::Lettered,
             (None, Origin::Topic) => match held.remove(&obligation.aggregate) {
+                Some(_) if full.contains(&obligation.aggregate) => Known::Full,
                 Some(parked) => {
                     letters::hold(tx, group, obligation, input.record, &parked).await?;
                     Known::Lettered
@@ -111,6 +119,20 @@ async fn held_keys(
         .collect();
     parked.sort_unstable();
     if parked.is_empty() { Ok(HashMap::new()) } else { letters::lock_parked(tx, group, &parked).await }
+}
+
+async fn full_keys(tx: &mut Tx, group: &str, held: &HashMap<String, letters::ParkedKey>) -> Result<HashSet<String>, Error> {
+    if held.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let keys: Vec<&str> = held.keys().map(String::as_str).collect();
+    let mut counts = letters::count_open(tx, group, &keys).await?;
+    counts.retain(|_, count| *count >= letters::KEY_LETTERS_MAX);
+    for key in counts.keys() {
+        let runbook = "docs/runbooks/letters-growing.md";
+        tracing::error!(group, key, runbook, "a key has too many letters: what follows stays in its partition");
+    }
+    Ok(counts.into_keys().collect())
 }
 
 pub fn value_hash(value: &[u8]) -> Vec<u8> {

@@ -1,5 +1,7 @@
 //! The adapter's decisions: the same tables and the same intake as every other group's.
 
+use std::time::Duration;
+
 use contracts::topics::Parking;
 use pipeline::{OutRecord, Position, Record};
 use uuid::Uuid;
@@ -18,6 +20,8 @@ pub enum Known {
     Settled,
     /// Durably a letter, or held behind one.
     Lettered,
+    /// Its key has too many letters: later.
+    Full(Duration),
     /// Done, and its outcome not known to be produced.
     Unpublished(Vec<OutRecord>),
 }
@@ -34,6 +38,7 @@ pub async fn look_up(tx: &mut Tx, group: &str, inputs: &[Input<'_>]) -> Result<V
         intake::Known::Unpublished(outputs) => Known::Unpublished(outputs),
         intake::Known::Settled | intake::Known::IdReused => Known::Settled,
         intake::Known::Lettered => Known::Lettered,
+        intake::Known::Full => Known::Full(intake::FULL_WAIT),
     });
     Ok(known.collect())
 }

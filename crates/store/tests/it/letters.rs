@@ -132,6 +132,23 @@ async fn what_was_handed_out_behind_a_letter_that_failed_goes_back() {
 }
 
 #[tokio::test]
+async fn a_key_holds_so_many_letters_and_what_follows_stays_in_its_partition() {
+    let group = parked().await;
+    let sql = "insert into letters.letter (id, grp, ce_id, source, kind, aggregate, state, blocked_by, origin_topic, origin_partition,
+                 origin_offset, origin_time_ms, key, value, headers)
+               select gen_random_uuid(), grp, gen_random_uuid(), source, kind, aggregate, 'held', id, origin_topic, origin_partition,
+                 1000 + n, origin_time_ms, key, value, headers
+               from letters.letter, generate_series(1, $2) n where id = $1";
+    let more = i32::try_from(letters::KEY_LETTERS_MAX).unwrap() - 4;
+    sqlx::query(sql).bind(head()).bind(more).execute(group.store.pool()).await.unwrap();
+    assert!(matches!(group.arrives(&record("1", 5, "e")).await, Next::Lettered), "there is room for one");
+    assert!(matches!(group.arrives(&record("1", 6, "f")).await, Next::Later(_)));
+    assert_eq!(group.settle(&record("2", 7, "g")).await, "produced", "another key is not concerned");
+    letters::discard(&group.store, head(), "ada", "a loop", DiscardScope::Chain, None, nobody()).await.unwrap();
+    assert_eq!(group.settle(&record("1", 6, "f")).await, "produced");
+}
+
+#[tokio::test]
 async fn a_chain_is_discarded_with_its_head() {
     let group = parked().await;
     let (letter, discarded) =

@@ -138,6 +138,7 @@ impl Work {
             self.nexts[index] = match (known, &mut self.readings[index]) {
                 (Known::Settled, _) => Some(Next::Done),
                 (Known::Lettered, _) => Some(Next::Lettered),
+                (Known::Full(wait), _) => Some(Next::Later(wait)),
                 (Known::Unpublished(outputs), _) => Some(Next::Act(Act::Publish(outputs))),
                 (Known::New, Reading::Op(_)) => {
                     open.push(index);
