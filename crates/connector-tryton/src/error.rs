@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use connector::erp::StepError;
+use connector::erp::{LEASE_EXPIRED, StepError};
 use domain::Money;
 use fault::{Class, Classify, Fault};
 use http_kit::{NotSent, Unknown};
@@ -81,7 +81,8 @@ impl Classify for RpcError {
             // Settings that forbid what they ask for.
             Self::NotSent(NotSent::Forbidden(_) | NotSent::Invalid(_)) => Class::Auth,
             Self::Unauthorized | Self::Forbidden(_) | Self::NotFound | Self::Login => Class::Auth,
-            Self::TooMany(_) => Class::RateLimited,
+            // Nobody's failure: the step is claimed anew, if it is ours still.
+            Self::NotSent(NotSent::TooLate) | Self::TooMany(_) => Class::RateLimited,
             Self::Away { .. } => Class::Outage,
             Self::Unknown(_) | Self::Locked | Self::Failed { .. } | Self::Foreign(_) | Self::Concurrency => Class::Transient,
             Self::User(_) | Self::Warning { .. } | Self::Exception { .. } | Self::Protocol { .. } => Class::BusinessRejected,
@@ -92,6 +93,7 @@ impl Classify for RpcError {
     fn code(&self) -> &'static str {
         match self {
             Self::NotSent(NotSent::Forbidden(_) | NotSent::Invalid(_)) => "erp_address_forbidden",
+            Self::NotSent(NotSent::TooLate) => LEASE_EXPIRED,
             Self::NotSent(_) => "erp_unreachable",
             Self::Unknown(_) => "erp_no_answer",
             Self::Unauthorized | Self::Login => "erp_unauthorized",
@@ -114,6 +116,7 @@ impl Classify for RpcError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TooMany(wait) | Self::Away { retry_after: wait, .. } => *wait,
+            Self::NotSent(NotSent::TooLate) => Some(Duration::ZERO),
             _ => None,
         }
     }

@@ -26,6 +26,7 @@ mod warnings;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use connector::erp::OperationGuarantees;
 use connector::platform::{ErpConnection, ErpPlatform, PlatformError};
@@ -61,10 +62,11 @@ impl ErpPlatform for Tryton {
 }
 
 /// One Tryton company, opened.
+#[derive(Clone)]
 pub(crate) struct Target {
-    settings: Settings,
+    settings: Arc<Settings>,
     rpc: Rpc,
-    directory: Directory,
+    directory: Arc<Directory>,
 }
 
 impl Target {
@@ -82,6 +84,11 @@ impl Target {
             ..ClientSettings::default()
         })?;
         let rpc = Rpc::new(client, settings.url.clone(), settings.user.clone(), SecretString::from(password), settings.company);
-        Ok(Self { settings, rpc, directory: Directory::default() })
+        Ok(Self { settings: Arc::new(settings), rpc, directory: Arc::default() })
+    }
+
+    /// The same target, which writes nothing after that.
+    fn until(&self, not_after: Instant) -> Self {
+        Self { rpc: self.rpc.until(not_after), ..self.clone() }
     }
 }

@@ -3,6 +3,9 @@
 //! Application keys (`Authorization: Bearer`) open Tryton's REST routes only, and wizards and exact batches are not there;
 //! so this is a session by login and password. It is opened by the first call and opened again when Tryton has ended it.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -18,7 +21,15 @@ use tokio::sync::Mutex;
 use crate::error::{RpcError, redact};
 use crate::warnings;
 
+/// Cheap to clone; clones share the session.
+#[derive(Clone)]
 pub(crate) struct Rpc {
+    access: Arc<Access>,
+    /// After that nothing is written any more.
+    not_after: Option<Instant>,
+}
+
+struct Access {
     client: Client,
     url: String,
     user: String,
@@ -66,7 +77,12 @@ impl<'a> Search<'a> {
 
 impl Rpc {
     pub(crate) fn new(client: Client, url: String, user: String, password: SecretString, company: i64) -> Self {
-        Self { client, url, user, password, company, session: Mutex::new(None) }
+        let access = Access { client, url, user, password, company, session: Mutex::new(None) };
+        Self { access: Arc::new(access), not_after: None }
+    }
+
+    pub(crate) fn until(&self, not_after: Instant) -> Self {
+        Self { access: Arc::clone(&self.access), not_after: Some(not_after) }
     }
 
     /// Calls once; the context is added as the last parameter.
@@ -127,7 +143,7 @@ impl Rpc {
 
     fn context(&self, more: &Value) -> Value {
         // Messages are matched nowhere, but people read them: one language for all.
-        let mut context = Map::from_iter([("company".to_owned(), json!(self.company)), ("language".to_owned(), json!("en"))]);
+        let mut context = Map::from_iter([("company".to_owned(), json!(self.access.company)), ("language".to_owned(), json!("en"))]);
         if let Value::Object(more) = more {
             context.extend(more.clone());
         }
@@ -149,7 +165,7 @@ impl Rpc {
     /// The session that is open, or a new one. `ended` is the generation of one that no longer works. Callers wait for each
     /// other here, so that many calls that meet a dead session log in once.
     async fn session(&self, ended: Option<u64>) -> Result<Session, RpcError> {
-        let mut slot = self.session.lock().await;
+        let mut slot = self.access.session.lock().await;
         if let Some(session) = slot.as_ref().filter(|it| Some(it.generation) != ended) {
             return Ok(session.clone());
         }
@@ -161,27 +177,35 @@ impl Rpc {
 
     async fn login(&self) -> Result<HeaderValue, RpcError> {
         const METHOD: &str = "common.db.login";
-        let params = [json!(self.user), json!({"password": self.password.expose_secret()}), json!("en")];
+        let params = [json!(self.access.user), json!({"password": self.access.password.expose_secret()}), json!("en")];
         let answer = self.exchange(METHOD, encode(METHOD, &params), None).await?;
         let parts = answer.result.as_array().and_then(|it| Some((it.first()?.as_i64()?, it.get(1)?.as_str()?)));
         let (uid, key) = parts.ok_or_else(|| RpcError::Shape { method: METHOD.to_owned(), what: "no session".to_owned() })?;
-        let token = STANDARD.encode(format!("{}:{uid}:{key}", self.user));
+        let token = STANDARD.encode(format!("{}:{uid}:{key}", self.access.user));
         let mut header = HeaderValue::from_str(&format!("Session {token}")).expect("base64 is a header value");
         header.set_sensitive(true);
         Ok(header)
     }
 
     async fn exchange(&self, method: &str, body: Bytes, session: Option<&Session>) -> Result<Answer, RpcError> {
-        let mut outgoing = Outgoing::post_json(&self.url, body).header(header::ACCEPT, HeaderValue::from_static("application/json"));
+        let mut outgoing = Outgoing::post_json(&self.access.url, body).header(header::ACCEPT, HeaderValue::from_static("application/json"));
         if let Some(session) = session {
             outgoing = outgoing.header(header::AUTHORIZATION, session.header.clone());
         }
-        match self.client.send(outgoing).await {
+        if !is_reading(method) {
+            outgoing.not_after = self.not_after;
+        }
+        match self.access.client.send(outgoing).await {
             Exchange::NotSent(why) => Err(RpcError::NotSent(why)),
             Exchange::Unknown(why) => Err(RpcError::Unknown(why)),
             Exchange::Answered { status, headers, body } => read(method, status, &headers, &body),
         }
     }
+}
+
+/// Whether a call leaves Tryton's records as they are.
+fn is_reading(method: &str) -> bool {
+    matches!(method.rsplit('.').next(), Some("search" | "search_read" | "read" | "login"))
 }
 
 fn encode(method: &str, params: &[Value]) -> Bytes {

@@ -162,6 +162,17 @@ impl Erp for Target {
     }
 
     async fn perform(&self, call: &StepCall<'_>) -> Result<Findings, StepError> {
+        self.until(call.not_after).perform_step(call).await
+    }
+
+    async fn ping(&self) -> Result<(), Fault> {
+        self.rpc.ping().await?;
+        Ok(())
+    }
+}
+
+impl Target {
+    async fn perform_step(&self, call: &StepCall<'_>) -> Result<Findings, StepError> {
         if refunds::is_nothing_due(call) {
             return Ok(Findings::new());
         }
@@ -192,13 +203,6 @@ impl Erp for Target {
         Ok(part.named(found))
     }
 
-    async fn ping(&self) -> Result<(), Fault> {
-        self.rpc.ping().await?;
-        Ok(())
-    }
-}
-
-impl Target {
     fn person(&self, call: &StepCall<'_>) -> Result<Person, Refusal> {
         let order = order(call, &call.command.operation)?;
         let person = Person::of_order(order, &call.command.connection, self.settings.guest);

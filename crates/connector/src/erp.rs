@@ -1,12 +1,16 @@
 //! An ERP: operations as steps, each with its guarantee, and stock capture.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::{ErpCommand, StockLevel};
 use fault::Fault;
 use serde::{Deserialize, Serialize};
+
+/// The code of a step that came too late to be sent: it is claimed anew, and nobody has failed.
+pub const LEASE_EXPIRED: &str = "lease_expired";
 
 /// What the target itself does against a request that arrives twice. It decides how an unknown answer is resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +59,8 @@ pub struct StepCall<'a> {
     /// Unchanged over retries, restarts and replays.
     pub idempotency_key: &'a str,
     pub findings: &'a Findings,
+    /// After that no writing request may go out: somebody else may do the step by then. Looked at right before each of them.
+    pub not_after: Instant,
 }
 
 /// What the target shows of a step.

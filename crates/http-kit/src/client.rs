@@ -7,7 +7,7 @@ pub mod guard;
 mod retry_after;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, header};
@@ -64,17 +64,19 @@ pub struct Outgoing {
     pub url: String,
     pub headers: HeaderMap,
     pub body: Option<Bytes>,
+    /// After that it is not sent any more.
+    pub not_after: Option<Instant>,
 }
 
 impl Outgoing {
     pub fn get(url: impl Into<String>) -> Self {
-        Self { method: Method::GET, url: url.into(), headers: HeaderMap::new(), body: None }
+        Self { method: Method::GET, url: url.into(), headers: HeaderMap::new(), body: None, not_after: None }
     }
 
     /// A POST of bytes that are JSON already: what was stored is what is sent.
     pub fn post_json(url: impl Into<String>, body: impl Into<Bytes>) -> Self {
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-        Self { method: Method::POST, url: url.into(), headers, body: Some(body.into()) }
+        Self { method: Method::POST, url: url.into(), headers, body: Some(body.into()), not_after: None }
     }
 
     pub fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
@@ -125,6 +127,10 @@ impl Client {
         let mut request = self.http.request(outgoing.method, url).headers(outgoing.headers);
         if let Some(body) = outgoing.body {
             request = request.body(body);
+        }
+        // A process may have stood still since it was decided to send this.
+        if outgoing.not_after.is_some_and(|at| Instant::now() >= at) {
+            return Exchange::NotSent(NotSent::TooLate);
         }
         match request.send().await {
             Ok(response) => {

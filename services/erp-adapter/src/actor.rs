@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use connector::erp::{Erp, Probe, StepCall, StepError};
+use connector::erp::{Erp, LEASE_EXPIRED, Probe, StepCall, StepError};
 use domain::TargetId;
 use fault::{Class, Fault};
 use kill_point::{Point, reach};
@@ -58,11 +58,13 @@ impl<P> EffectActor<P> {
         }
         self.claims.sending(act.op.key(), (act.step().name, act.fence));
         let key = idempotency_key(act);
-        match tokio::time::timeout(self.call_max, self.erp.perform(&call(act, &key))).await {
+        match tokio::time::timeout(self.call_max, self.erp.perform(&self.call(act, &key))).await {
             Ok(Ok(findings)) => {
                 reach(Point::StepAnswered);
                 Ok(StepCame::Done(findings))
             }
+            // It stood still on its way to the request.
+            Ok(Err(StepError { fault, maybe_applied: false })) if fault.code == LEASE_EXPIRED => Err((fault, StepCame::Expired)),
             Ok(Err(StepError { fault, maybe_applied })) => Err((fault, StepCame::Failed { maybe_applied })),
             Err(_) => Err((self.too_slow(), StepCame::Failed { maybe_applied: true })),
         }
@@ -71,12 +73,17 @@ impl<P> EffectActor<P> {
     async fn look(&self, act: &StepAct) -> Result<StepCame, (Fault, StepCame)> {
         let key = idempotency_key(act);
         let failed = StepCame::Failed { maybe_applied: false };
-        match tokio::time::timeout(self.call_max, self.erp.probe(&call(act, &key))).await {
+        match tokio::time::timeout(self.call_max, self.erp.probe(&self.call(act, &key))).await {
             Ok(Ok(Probe::Done(findings))) => Ok(StepCame::Done(findings)),
             Ok(Ok(Probe::Missing)) => Ok(StepCame::Missing),
             Ok(Err(fault)) => Err((fault, failed)),
             Err(_) => Err((self.too_slow(), failed)),
         }
+    }
+
+    fn call<'a>(&self, act: &'a StepAct, idempotency_key: &'a str) -> StepCall<'a> {
+        let not_after = Instant::now() + self.call_max;
+        StepCall { command: &act.op.command, step: act.step().name, idempotency_key, findings: &act.findings, not_after }
     }
 
     fn too_slow(&self) -> Fault {
@@ -95,10 +102,6 @@ fn too_old() -> Fault {
 /// The same over retries, restarts and replays; a step is one request.
 fn idempotency_key(act: &StepAct) -> String {
     format!("{}/{}", act.op.key(), act.step().name)
-}
-
-fn call<'a>(act: &'a StepAct, idempotency_key: &'a str) -> StepCall<'a> {
-    StepCall { command: &act.op.command, step: act.step().name, idempotency_key, findings: &act.findings }
 }
 
 #[async_trait]

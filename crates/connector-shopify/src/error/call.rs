@@ -39,6 +39,7 @@ impl Classify for CallError {
         match self {
             Self::NotSent(NotSent::Refused | NotSent::Dns | NotSent::Tls | NotSent::ConnectTimeout) => Class::Outage,
             Self::NotSent(NotSent::Forbidden(_) | NotSent::Invalid(_)) => Class::Auth,
+            Self::NotSent(NotSent::TooLate) => Class::RateLimited,
             Self::Unknown(Unknown::ReadTimeout | Unknown::Reset | Unknown::Truncated | Unknown::TooLarge) => Class::Transient,
             Self::Status { status, .. } => class_of(*status),
             Self::NotGraphQl { .. } | Self::Internal { .. } | Self::Concurrent { .. } => Class::Transient,

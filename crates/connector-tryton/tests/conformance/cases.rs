@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::desk::amount;
 use crate::environment::Environment;
 use crate::orders::{self, Cart, decimal, euro};
-use crate::run::{all_done, code, run, settle};
+use crate::run::{all_done, code, run, settle, soon};
 use crate::thief::Thief;
 
 pub(crate) async fn a_paid_order_is_placed_exactly_and_once(on: &Environment) {
@@ -281,7 +281,7 @@ pub(crate) async fn two_creates_at_once_are_one_sale(on: &Environment) {
     for step in erp.steps(&command).unwrap().iter().take_while(|it| it.name != "create") {
         findings.extend(settle(&*erp, &command, step, &findings).await.map_err(|it| it.fault).unwrap());
     }
-    let call = StepCall { command: &command, step: "create", idempotency_key: "k", findings: &findings };
+    let call = StepCall { command: &command, step: "create", idempotency_key: "k", findings: &findings, not_after: soon() };
     let (one, other) = tokio::join!(erp.perform(&call), erp.perform(&call));
     let sale = |found: Result<Findings, StepError>| found.map_err(|it| it.fault).unwrap()["sale"].clone();
     assert_eq!(sale(one), sale(other));
@@ -306,7 +306,7 @@ pub(crate) async fn a_lost_answer_is_found_out(on: &Environment) {
         };
         let thief = Thief::of(on.settings["url"].as_str().unwrap(), method).await;
         let hasty = on.hasty(&thief.url, Duration::from_secs(2));
-        let call = StepCall { command: &command, step: step.name, idempotency_key: "k", findings: &findings };
+        let call = StepCall { command: &command, step: step.name, idempotency_key: "k", findings: &findings, not_after: soon() };
         let found = match settle(&*hasty, &command, &step, &findings).await {
             Ok(found) => found,
             Err(error) => {

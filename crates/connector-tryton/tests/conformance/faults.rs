@@ -1,6 +1,8 @@
 //! Every fault at every writing call of every operation: afterwards all is as if nothing had gone wrong.
 
-use connector::erp::{Erp, Findings, Probe, Step, StepCall};
+use std::time::Instant;
+
+use connector::erp::{Erp, Findings, LEASE_EXPIRED, Probe, Step, StepCall};
 use domain::ErpCommand;
 use domain::refund::Restock;
 use fault::{Class, Fault};
@@ -8,7 +10,7 @@ use sandbox::faults::{self, Rule};
 
 use crate::double::{self, Double};
 use crate::orders::{self, Cart};
-use crate::run::run;
+use crate::run::{run, settle, soon};
 
 /// What can become of a request, and whether it was carried out.
 fn rules() -> Vec<Rule> {
@@ -53,7 +55,7 @@ async fn recover(erp: &dyn Erp, command: &ErpCommand) -> Result<Findings, Fault>
 }
 
 async fn persist(erp: &dyn Erp, command: &ErpCommand, step: &Step, findings: &Findings) -> Result<Findings, Fault> {
-    let call = StepCall { command, step: step.name, idempotency_key: "k", findings };
+    let call = StepCall { command, step: step.name, idempotency_key: "k", findings, not_after: soon() };
     let mut look = step.look_first;
     for _ in 0..4 {
         if look && let Probe::Done(found) = erp.probe(&call).await? {
@@ -141,4 +143,35 @@ async fn holding_back_survives_every_fault() {
     let order = Cart { goods: &[("MUG-RED", "9.50", 3), ("TS-M", "10.00", 1)], ..Cart::default() }.order();
     let refund = orders::refund(&order, 1, Restock::Cancel);
     check(&few_rules(), &[orders::place(&order)], None, &orders::book(&refund, &order)).await;
+}
+
+/// Its process stood still after it had read what stands there, and before it wrote.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_whose_time_is_over_writes_nothing() {
+    let order = Cart::default().order();
+    for (before, command) in [
+        (None, orders::place(&order)),
+        (Some(orders::place_unpaid(&order)), orders::confirm(&order)),
+        (Some(orders::place_unpaid(&order)), orders::revise(&orders::edited(&order, 2))),
+        (Some(orders::place(&order)), orders::cancel(&order)),
+        (Some(orders::place(&order)), orders::book(&orders::refund(&order, 1, Restock::Cancel), &order)),
+    ] {
+        let double = double::start();
+        let erp = double.environment().erp();
+        if let Some(before) = &before {
+            run(&*erp, before).await.unwrap();
+        }
+        let (mut findings, mut refused) = (Findings::new(), 0);
+        for step in erp.steps(&command).unwrap() {
+            let (start, not_after) = (double.erp.log().last(), Instant::now());
+            let late = StepCall { command: &command, step: step.name, idempotency_key: "k", findings: &findings, not_after };
+            if let Err(error) = erp.perform(&late).await {
+                assert_eq!((error.fault.code, error.maybe_applied), (LEASE_EXPIRED, false), "{}", step.name);
+                refused += 1;
+            }
+            assert_eq!(double.writes_since(start), [], "{}", step.name);
+            findings.extend(settle(&*erp, &command, &step, &findings).await.unwrap());
+        }
+        assert!(refused > 0, "{}", command.operation.name());
+    }
 }

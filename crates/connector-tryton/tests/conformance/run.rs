@@ -1,5 +1,7 @@
 //! Runs a command's steps as the ERP adapter does, without its ledger.
 
+use std::time::{Duration, Instant};
+
 use connector::erp::{Erp, Findings, Probe, Step, StepCall, StepError};
 use domain::ErpCommand;
 use fault::Fault;
@@ -15,7 +17,7 @@ pub(crate) async fn run(erp: &dyn Erp, command: &ErpCommand) -> Result<Findings,
 
 /// One step: looked for where it wants that, else done.
 pub(crate) async fn settle(erp: &dyn Erp, command: &ErpCommand, step: &Step, findings: &Findings) -> Result<Findings, StepError> {
-    let call = StepCall { command, step: step.name, idempotency_key: command.operation_key.as_str(), findings };
+    let call = StepCall { command, step: step.name, idempotency_key: command.operation_key.as_str(), findings, not_after: soon() };
     if step.look_first
         && let Probe::Done(found) = erp.probe(&call).await?
     {
@@ -27,10 +29,15 @@ pub(crate) async fn settle(erp: &dyn Erp, command: &ErpCommand, step: &Step, fin
 /// The whole command again by probes alone: each step must see its effect, whoever made it.
 pub(crate) async fn all_done(erp: &dyn Erp, command: &ErpCommand, findings: &Findings) {
     for step in erp.steps(command).unwrap() {
-        let call = StepCall { command, step: step.name, idempotency_key: "k", findings };
+        let call = StepCall { command, step: step.name, idempotency_key: "k", findings, not_after: soon() };
         let probe = erp.probe(&call).await.unwrap_or_else(|fault| panic!("{}: {fault}", step.name));
         assert!(matches!(probe, Probe::Done(_)), "{} is not done", step.name);
     }
+}
+
+/// Long enough for any step.
+pub(crate) fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(60)
 }
 
 pub(crate) fn code(result: Result<Findings, Fault>) -> &'static str {

@@ -28,6 +28,9 @@ pub enum NotSent {
     Tls,
     #[error("connecting took too long")]
     ConnectTimeout,
+    /// It was to be sent earlier or not at all.
+    #[error("it is too late to send it")]
+    TooLate,
     /// Our settings forbid it; waiting will not help.
     #[error("forbidden: {0}")]
     Forbidden(#[from] Forbidden),
@@ -57,6 +60,7 @@ impl NotSent {
             Self::Dns => "dns",
             Self::Tls => "tls",
             Self::ConnectTimeout => "connect_timeout",
+            Self::TooLate => "too_late",
             Self::Forbidden(_) => "forbidden",
             Self::Invalid(_) => "invalid",
         }

@@ -1,6 +1,6 @@
 use std::future::Future;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_kit::client::{Client, Outgoing, Settings, guard::Forbidden};
 use http_kit::{Exchange, NotSent, Unknown};
@@ -117,6 +117,15 @@ async fn silence_is_unknown_before_the_answer_and_within_it() {
         let exchange = post(&settings, &format!("http://{address}/")).await;
         assert_eq!(exchange, Exchange::Unknown(Unknown::ReadTimeout), "after {said:?}");
     }
+}
+
+#[tokio::test]
+async fn what_comes_too_late_is_not_sent() {
+    let address = says("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned()).await;
+    let client = Client::new(&settings(&["127.0.0.1"])).unwrap();
+    let mut outgoing = Outgoing::post_json(format!("http://{address}/"), "{}");
+    outgoing.not_after = Some(Instant::now());
+    assert_eq!(client.send(outgoing).await, Exchange::NotSent(NotSent::TooLate));
 }
 
 #[tokio::test]

@@ -208,6 +208,7 @@ impl Shop {
             url: job.delivery.address.clone(),
             headers: job.delivery.headers(&self.0.settings.shop_domain, &self.secrets()),
             body: Some(job.delivery.body.clone()),
+            not_after: None,
         };
         let outcome = match sender.client.send(outgoing).await {
             Exchange::Answered { status, .. } => Ok(status),

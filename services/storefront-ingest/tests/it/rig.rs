@@ -304,7 +304,7 @@ pub(super) fn client() -> Client {
 
 pub(super) async fn send_by(client: &Client, method: Method, url: &str, headers: &[(HeaderName, &str)], body: Option<Bytes>) -> Answer {
     let headers = headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect();
-    let outgoing = Outgoing { method, url: url.to_owned(), headers, body };
+    let outgoing = Outgoing { method, url: url.to_owned(), headers, body, not_after: None };
     match client.send(outgoing).await {
         Exchange::Answered { status, headers, body } => Answer { status, headers, body },
         other => panic!("{other:?}"),
