@@ -2,7 +2,8 @@
 //!
 //! librdkafka's own timer sends the next commit while the one before is on its way. Where the connection breaks it sends all of
 //! them again, each after a wait of its own, and the oldest may arrive last: the group goes back, and stays there until something
-//! newer is settled. So one thread commits, and waits for the answer before it commits again.
+//! newer is settled. So one thread commits, and waits for the answer before it commits again. It also wakes what was resumed: both
+//! wait for brokers.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,13 +36,14 @@ impl Commits {
     }
 }
 
-/// Until it is told to stop, and woken for it: the last commit is that of whoever closes the consumer.
+/// Until it is told to stop, and unparked for it: the last commit is that of whoever closes the consumer.
 pub(crate) fn commit_loop(consumer: &BaseConsumer<Context>, stopped: &AtomicBool) {
     loop {
         std::thread::park_timeout(INTERVAL);
         if stopped.load(Ordering::Relaxed) || consumer.context().is_broken() {
             return;
         }
+        consumer.context().sleeping.wake(consumer);
         if let Err(error) = consumer.context().commits.stored(consumer) {
             tracing::debug!(%error, "stored offsets are committed some other time");
         }

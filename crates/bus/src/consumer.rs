@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -59,6 +59,7 @@ pub struct ConsumerHandle {
     stopped: Arc<AtomicBool>,
     /// One polls, one commits.
     threads: Mutex<Vec<JoinHandle<()>>>,
+    committer: Thread,
 }
 
 impl Consumer {
@@ -91,6 +92,7 @@ impl Consumer {
             fullness: settings.fullness.clone(),
             consumer: RwLock::new(Some(consumer)),
             stopped,
+            committer: commit.thread().clone(),
             threads: Mutex::new(vec![poll, commit]),
         };
         Ok((Self { events }, Arc::new(handle)))
@@ -190,7 +192,12 @@ impl SourceControl for ConsumerHandle {
     }
 
     fn resume(&self, partitions: &[Partition]) {
-        self.with_consumer("resume", without_offsets(partitions), |consumer, list| consumer.resume(list));
+        self.with_consumer("resume", without_offsets(partitions), |consumer, list| {
+            let resumed = consumer.resume(list);
+            consumer.context().sleeping.add(partitions);
+            resumed
+        });
+        self.committer.unpark();
     }
 
     fn store(&self, offsets: &[(Partition, i64)]) {

@@ -14,6 +14,7 @@ mod poll;
 mod producer;
 mod publisher;
 mod rebalance;
+mod sleeping;
 pub mod topics;
 
 pub use client::{BusSettings, Security};

@@ -18,9 +18,11 @@ use crate::commits::Commits;
 use crate::consumer::with_offsets;
 use crate::lag::Lag;
 use crate::log;
+use crate::sleeping::Sleeping;
 
 pub(crate) struct Context {
     pub(crate) commits: Commits,
+    pub(crate) sleeping: Sleeping,
     events: mpsc::Sender<SourceEvent>,
     lag: Lag,
     /// The process can't go on with this client: the poll loop ends, and with it the source.
@@ -31,8 +33,8 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(events: mpsc::Sender<SourceEvent>, group: &str) -> Self {
-        let (commits, lag) = (Commits::default(), Lag::of_group(group));
-        Self { commits, events, lag, is_broken: AtomicBool::new(false), out_of_range: AtomicBool::new(false) }
+        let (commits, sleeping, lag) = (Commits::default(), Sleeping::default(), Lag::of_group(group));
+        Self { commits, sleeping, events, lag, is_broken: AtomicBool::new(false), out_of_range: AtomicBool::new(false) }
     }
 
     pub(crate) fn is_broken(&self) -> bool {

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pipeline::SourceControl as _;
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -110,4 +110,27 @@ async fn delete_before(stage: &Stage, offset: i64) {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(&stage.topic, 0, Offset::Offset(offset)).unwrap();
     admin.delete_records(&list, &AdminOptions::new()).await.unwrap();
+}
+
+/// The client by itself looks again when a second is over: half of one on average, three in all. A wake-up takes a few milliseconds,
+/// and may take a hundred times as long here.
+#[tokio::test]
+async fn a_resumed_partition_is_read_on_at_once() {
+    let Some(stage) = Stage::with_partitions(1).await else { return };
+    stage.filled(1).await;
+    let mut reader = stage.reader();
+    reader.record().await;
+    let mut took = Duration::ZERO;
+    for round in 0..6 {
+        reader.handle.pause(&[stage.partition(0)]);
+        // Long enough that it sleeps, at another moment of its second each time.
+        tokio::time::sleep(Duration::from_millis(1_200 + round * 170)).await;
+        stage.filled(1).await;
+        let begun = Instant::now();
+        reader.handle.resume(&[stage.partition(0)]);
+        reader.record().await;
+        took += begun.elapsed();
+    }
+    assert!(took < Duration::from_millis(1_500), "{took:?}");
+    reader.close().await;
 }
