@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -40,10 +40,16 @@ pub(crate) struct Erp {
 }
 
 impl Erp {
-    /// `latency`: of a command. Stands on a port below those that the kernel gives away, so that nobody takes it while it is closed.
+    /// `latency`: of a command. Stands on a port below those that the kernel gives away, and that no other one here was given, so
+    /// that nobody takes it while it is closed.
     pub(crate) async fn open(latency: Duration) -> anyhow::Result<Self> {
-        let free = (13_000..14_900).map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        let address = free.into_iter().find(|it| std::net::TcpListener::bind(it).is_ok()).context("no free port from 13000 to 14900")?;
+        static GIVEN: AtomicU16 = AtomicU16::new(0);
+        let mut ports = PORTS.map(|_| PORTS.start + GIVEN.fetch_add(1, Ordering::Relaxed) % (PORTS.end - PORTS.start));
+        let address = ports.find_map(|port| {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            std::net::TcpListener::bind(address).is_ok().then_some(address)
+        });
+        let address = address.with_context(|| format!("no free port in {PORTS:?}"))?;
         let mut erp = Self { address, desk: Arc::new(Desk { latency, ..Desk::default() }), door: None };
         erp.come_back().await?;
         Ok(erp)
@@ -181,6 +187,8 @@ fn parsed(bytes: &[u8]) -> Option<(Request, usize)> {
 
 const FINE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 const ILL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+
+const PORTS: std::ops::Range<u16> = 13_000..14_900;
 
 #[cfg(test)]
 mod tests {
