@@ -28,7 +28,7 @@ pub(crate) async fn mend(it: &Installation, stop: CancellationToken) -> Mended {
         it.shop.add_article(&sku, Some(STOCK));
         let wish = order().with(&sku, 1).discounted_by(Vec::<DiscountWish>::new()).paid_by(PaymentWish::Pending);
         // What the shop refuses has not happened.
-        let Ok(placed) = it.shop.place_order(&wish) else { continue };
+        let Ok(placed) = it.shop.place_order(&wish) else { break };
         mended.orders += 1;
         mended.lacking = Some(sku.clone());
         let Some(dead) = letter(it, &key(placed.id), "dead", &stop).await else { break };

@@ -88,14 +88,9 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
 
     fn tell_lane(&mut self, index: usize, fault: &Fault, verdict: Verdict, now: Instant) {
         let lane = &mut self.lanes[index];
+        let was_away = lane.circuit.is_away();
         match verdict {
-            Verdict::Outage => {
-                if !lane.circuit.is_away() {
-                    let (group, name, code) = (&self.settings.group, lane.spec.name, fault.code);
-                    tracing::warn!(group, lane = name, code, runbook = RUNBOOK, "a target is away: circuit open, partitions paused");
-                }
-                lane.circuit.open(now.into_std(), fault.retry_after);
-            }
+            Verdict::Outage => lane.circuit.open(now.into_std(), fault.retry_after),
             Verdict::SlowDown(wait) => lane.slow_down(now.into_std(), wait),
             // Only what may be the target's illness counts against the target.
             Verdict::Retry(_) | Verdict::PutOff(_) | Verdict::Letter | Verdict::Withhold if fault.class == Class::Transient => {
@@ -107,6 +102,10 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             Verdict::Retry(_) | Verdict::PutOff(_) | Verdict::Letter | Verdict::Withhold => {
                 lane.circuit.succeeded(now.into_std(), lane.spec.slots)
             }
+        }
+        if !was_away && lane.circuit.is_away() {
+            let (group, name, code) = (&self.settings.group, lane.spec.name, fault.code);
+            tracing::warn!(group, lane = name, code, runbook = RUNBOOK, "a target is away: circuit open, partitions paused");
         }
         self.hold_back_while_open();
     }
