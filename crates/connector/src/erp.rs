@@ -1,16 +1,24 @@
 //! An ERP: operations as steps, each with its guarantee, and stock capture.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::{ErpCommand, StockLevel};
-use fault::Fault;
+use fault::{Class, Fault};
 use serde::{Deserialize, Serialize};
 
 /// The code of a step that came too late to be sent: it is claimed anew, and nobody has failed.
 pub const LEASE_EXPIRED: &str = "lease_expired";
+
+/// The claim waited for its slot for longer than its lease allows. It is taken anew, which is nobody's failure: a class that
+/// counted attempts or opened the circuit would turn a long queue into letters.
+pub fn lease_expired() -> Fault {
+    let mut fault = Fault::new(Class::RateLimited, LEASE_EXPIRED, "the claim was too old to send when its turn came; it is claimed anew");
+    fault.retry_after = Some(Duration::ZERO);
+    fault
+}
 
 /// What the target itself does against a request that arrives twice. It decides how an unknown answer is resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

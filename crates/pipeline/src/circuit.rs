@@ -90,11 +90,11 @@ impl Circuit {
 
     /// The other side is away. `retry_after`: it said for how long, and is not asked before.
     pub fn open(&mut self, now: Instant, retry_after: Option<Duration>) {
-        let away_since = *self.away_since.get_or_insert(now);
+        self.away_since.get_or_insert(now);
         let asked = now + retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
         match &mut self.state {
             State::Open { next_probe, .. } => *next_probe = asked.max(*next_probe),
-            _ => self.state = State::Open { next_probe: asked.max(now + jittered(self.interval(now - away_since))), probing: false },
+            _ => self.state = State::Open { next_probe: asked.max(self.next_look(now)), probing: false },
         }
     }
 
@@ -116,8 +116,7 @@ impl Circuit {
             self.consecutive_failures = 0;
             self.state = State::Ramping { limit: 1 };
         } else {
-            let away_for = self.away_since.map_or(Duration::ZERO, |since| now - since);
-            self.state = State::Open { next_probe: next_probe.max(now + jittered(self.interval(away_for))), probing: false };
+            self.state = State::Open { next_probe: next_probe.max(self.next_look(now)), probing: false };
         }
     }
 
@@ -134,6 +133,12 @@ impl Circuit {
         self.last_success.is_some_and(|last| last > instant)
     }
 
+    /// Processes that lost the same target at the same moment must not ask it at the same moments.
+    fn next_look(&self, now: Instant) -> Instant {
+        let away_for = self.away_since.map_or(Duration::ZERO, |since| now - since);
+        now + self.interval(away_for).mul_f64(rand::rng().random_range(0.85..=1.15))
+    }
+
     /// By how long nothing has come through: constant for 30 s, then it doubles every 30 s up to the cap.
     fn interval(&self, away_for: Duration) -> Duration {
         let doublings = u32::try_from(away_for.as_secs() / 30).unwrap_or(u32::MAX).min(16);
@@ -141,12 +146,7 @@ impl Circuit {
     }
 }
 
-/// Processes that lost the same target at the same moment must not ask it at the same moments.
-fn jittered(interval: Duration) -> Duration {
-    interval.mul_f64(rand::rng().random_range(0.85..=1.15))
-}
-
-/// Nobody waits longer for what a target once said.
+/// Nobody waits longer for what a target once said. Shorter than what the client obeys at all: a probe costs little.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(15 * 60);
 
 #[cfg(test)]

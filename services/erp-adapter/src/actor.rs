@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use connector::erp::{Erp, LEASE_EXPIRED, Probe, StepCall, StepError};
+use connector::erp::{Erp, LEASE_EXPIRED, Probe, StepCall, StepError, lease_expired};
 use domain::TargetId;
 use fault::{Class, Fault};
 use kill_point::{Point, reach};
@@ -54,7 +54,7 @@ impl<P> EffectActor<P> {
     async fn send(&self, act: &StepAct) -> Result<StepCame, (Fault, StepCame)> {
         reach(if act.step == 0 { Point::StepClaimed } else { Point::StepFollowed });
         if Instant::now() >= act.send_before {
-            return Err((too_old(), StepCame::Expired));
+            return Err((lease_expired(), StepCame::Expired));
         }
         self.claims.sending(act.op.key(), (act.step().name, act.fence));
         let key = idempotency_key(act);
@@ -89,14 +89,6 @@ impl<P> EffectActor<P> {
     fn too_slow(&self) -> Fault {
         Fault::new(Class::Transient, "erp_too_slow", format!("no answer within {:?}, half of the claim's lease", self.call_max))
     }
-}
-
-/// The claim waited for its slot for longer than its lease allows. It is taken anew, which is nobody's failure: a class that
-/// counted attempts or opened the circuit would turn a long queue into letters.
-fn too_old() -> Fault {
-    let mut fault = Fault::new(Class::RateLimited, "lease_expired", "the claim was too old to send when its turn came; it is claimed anew");
-    fault.retry_after = Some(Duration::ZERO);
-    fault
 }
 
 /// The same over retries, restarts and replays; a step is one request.

@@ -6,7 +6,7 @@ use e2e::{Installation, key, order};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
-use sandbox::payloads::{DiscountWish, EditWish, PaymentWish};
+use sandbox::payloads::{DiscountWish, EditWish, OrderWish, PaymentWish};
 use sandbox::shopify::{Happened, RawDelivery};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -60,7 +60,7 @@ impl Load {
             0..45 => self.place(it),
             45..58 => self.pay_an_open_order(it),
             58..64 => self.with_an_open_order(|id| it.shop.annotate(id, "please wrap it")),
-            64..70 => self.with_an_open_order(|id| it.shop.edit(id, &EditWish { add: vec![("POSTER".to_owned(), 1)], remove: Vec::new() })),
+            64..70 => self.with_an_open_order(|id| it.shop.edit(id, &one_more("POSTER"))),
             70..74 => self.cancel_an_open_order(it),
             74..80 => Some(it.shop.create_customer()),
             80..92 => return self.count_stock(it),
@@ -133,7 +133,7 @@ impl Load {
     }
 
     fn place_unbookable(&mut self, it: &Installation) {
-        let wish = order().with(UNKNOWN_SKU, 1).discounted_by(Vec::<DiscountWish>::new()).paid_by(PaymentWish::Paid);
+        let wish = one_of(UNKNOWN_SKU, PaymentWish::Paid);
         if let Ok(placed) = it.shop.place_order(&wish) {
             self.done.orders += 1;
             self.done.unbookable.push(key(placed.id));
@@ -148,11 +148,20 @@ impl Load {
     /// was paid for.
     fn edit_unbookably(&mut self, it: &Installation) {
         let Some(sku) = self.known.choose(&mut self.draw) else { return };
-        let wish = order().with(sku, 1).discounted_by(Vec::<DiscountWish>::new()).paid_by(PaymentWish::Pending);
+        let wish = one_of(sku, PaymentWish::Pending);
         let Ok(placed) = it.shop.place_order(&wish) else { return };
         self.done.orders += 1;
         self.done.unbookable.push(key(placed.id));
-        it.shop.edit(placed.id, &EditWish { add: vec![(UNKNOWN_SKU.to_owned(), 1)], remove: Vec::new() }).ok();
+        it.shop.edit(placed.id, &one_more(UNKNOWN_SKU)).ok();
         it.shop.pay(placed.id).ok();
     }
+}
+
+/// One that costs nothing would count as paid at once: no discounts.
+pub(crate) fn one_of(sku: &str, payment: PaymentWish) -> OrderWish {
+    order().with(sku, 1).discounted_by(Vec::<DiscountWish>::new()).paid_by(payment)
+}
+
+pub(crate) fn one_more(sku: &str) -> EditWish {
+    EditWish { add: vec![(sku.to_owned(), 1)], remove: Vec::new() }
 }

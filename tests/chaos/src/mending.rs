@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use e2e::{Installation, key, order};
-use sandbox::payloads::{DiscountWish, EditWish, PaymentWish};
+use e2e::{Installation, key};
+use sandbox::payloads::PaymentWish;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::load::{one_more, one_of};
 use crate::world::STOCK;
 
 #[derive(Debug, Default)]
@@ -26,9 +27,8 @@ pub(crate) async fn mend(it: &Installation, stop: CancellationToken) -> Mended {
     while !stop.is_cancelled() {
         let sku = format!("CAP-{}", mended.orders);
         it.shop.add_article(&sku, Some(STOCK));
-        let wish = order().with(&sku, 1).discounted_by(Vec::<DiscountWish>::new()).paid_by(PaymentWish::Pending);
         // What the shop refuses has not happened.
-        let Ok(placed) = it.shop.place_order(&wish) else { break };
+        let Ok(placed) = it.shop.place_order(&one_of(&sku, PaymentWish::Pending)) else { break };
         mended.orders += 1;
         mended.lacking = Some(sku.clone());
         let Some(dead) = letter(it, &key(placed.id), "dead", &stop).await else { break };
@@ -54,7 +54,7 @@ pub(crate) fn add(it: &Installation, sku: &str) {
 }
 
 fn edit(it: &Installation, id: u64) {
-    it.shop.edit(id, &EditWish { add: vec![("POSTER".to_owned(), 1)], remove: Vec::new() }).ok();
+    it.shop.edit(id, &one_more("POSTER")).ok();
 }
 
 /// The order's letter in this state, as soon as there is one.

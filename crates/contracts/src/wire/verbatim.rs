@@ -30,15 +30,16 @@ pub fn entity_of(changed: &Bytes) -> Bytes {
 /// The command's message, with the entities in it as they were read.
 pub fn encode_with(command: &ErpCommand, originals: &Originals) -> Bytes {
     let Originals { order, refund, customer } = originals;
-    let (operation, entities): (u32, [(u32, &Option<Bytes>); 2]) = match &command.operation {
-        Operation::PlaceOrder { .. } => (4, [(1, order), (2, &None)]),
-        Operation::ConfirmOrder { .. } => (5, [(1, order), (2, &None)]),
-        Operation::ReviseOrder { .. } => (6, [(1, order), (2, &None)]),
-        Operation::CancelOrder { .. } => (7, [(1, order), (2, &None)]),
-        Operation::BookRefund { .. } => (8, [(1, refund), (2, order)]),
-        Operation::SyncCustomer { .. } => (9, [(1, customer), (2, &None)]),
+    // Its number in the command, and what stands under the numbers 1 and 2 in it.
+    let (operation, first, second) = match &command.operation {
+        Operation::PlaceOrder { .. } => (4, order, &None),
+        Operation::ConfirmOrder { .. } => (5, order, &None),
+        Operation::ReviseOrder { .. } => (6, order, &None),
+        Operation::CancelOrder { .. } => (7, order, &None),
+        Operation::BookRefund { .. } => (8, refund, order),
+        Operation::SyncCustomer { .. } => (9, customer, &None),
     };
-    let entities = entities.into_iter().filter_map(|(number, original)| Some((number, original.as_ref()?)));
+    let entities = [(1, first), (2, second)].into_iter().filter_map(|(number, original)| Some((number, original.as_ref()?)));
     entities.fold(command.encode(), |message, (number, original)| replaced(&message, &[operation, number], original).into())
 }
 

@@ -99,14 +99,10 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     }
 
     /// What became of it can't be stored either. It stays what it is, undone, and its offset with it.
-    fn wait_to_tell(&mut self, hand: Hand, fault: &Fault) {
+    fn wait_to_tell(&mut self, mut hand: Hand, fault: &Fault) {
         tracing::error!(group = self.settings.group, code = fault.code, error = %fault, "a failure can't be noted, trying again");
-        self.outlived(&hand);
-        if self.goes_on(&hand) {
-            self.timers.wait_for(hand, TELL_AGAIN);
-        } else {
-            self.dispatcher.give_back(&hand.ticket);
-        }
+        hand.resume = Resume::After(TELL_AGAIN);
+        self.try_again(hand);
     }
 
     /// After the wait that its failure asked for; or by the next owner, if this one is about to go.

@@ -1,0 +1,58 @@
+//! Targets that ask to be left alone, and one that a single record brings down.
+
+use super::*;
+
+/// The first request was refused, with this wait; and when.
+async fn told_to_wait(class: Class, wait: Duration) -> (Rig, Instant) {
+    let mut rig = Rig::start();
+    let mut refusal = Fault::new(class, "refused", "not now");
+    refusal.retry_after = Some(wait);
+    rig.world.failures.lock().unwrap().insert("a0".to_owned(), vec![refusal]);
+    rig.send("a", "a0");
+    rig.until(|world| world.failures.lock().unwrap()["a0"].is_empty()).await;
+    (rig, Instant::now())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_asks_to_slow_down_is_left_alone_for_so_long() {
+    let (mut rig, told) = told_to_wait(Class::RateLimited, Duration::from_secs(7)).await;
+    rig.send("b", "b0");
+    rig.until(|world| !world.acts.lock().unwrap().is_empty()).await;
+    assert!(told.elapsed() >= Duration::from_secs(7), "{:?}", told.elapsed());
+    rig.until_stored(2).await;
+    assert_eq!(*rig.world.probes.lock().unwrap(), 0, "it is not away");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_away_and_says_for_how_long_is_not_even_probed_before() {
+    let (rig, told) = told_to_wait(Class::Outage, Duration::from_secs(20)).await;
+    rig.until(|world| *world.probes.lock().unwrap() > 0).await;
+    assert!(told.elapsed() >= Duration::from_secs(19), "{:?}", told.elapsed());
+    rig.until_stored(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_brings_its_target_down_does_not_keep_the_others_from_it() {
+    let mut rig = Rig::start();
+    let down = || Fault::new(Class::Outage, "bad_gateway", "502");
+    rig.world.failures.lock().unwrap().insert("heavy".to_owned(), std::iter::repeat_with(down).take(50).collect());
+    rig.send("0", "heavy");
+    rig.until(|world| *world.probes.lock().unwrap() > 0).await;
+    for key in 1..=100 {
+        rig.send(&key.to_string(), &format!("light {key}"));
+    }
+    rig.until(|world| world.acts.lock().unwrap().len() == 100).await;
+    let left = rig.world.failures.lock().unwrap()["heavy"].len();
+    assert!(left > 35, "it was tried {} times before the others were through", 50 - left);
+    rig.until_stored(101).await;
+    assert!(rig.world.letters.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn letters_stay_claimed_while_their_target_is_away() {
+    let world = Arc::new(World::default());
+    *world.away.lock().unwrap() = true;
+    let mut rig = Rig::over(Arc::clone(&world), EngineSettings::new("test"));
+    rig.send("a", "order");
+    rig.until(|world| *world.renewed.lock().unwrap() > 5).await;
+}
