@@ -10,7 +10,8 @@ use rand::Rng as _;
 pub struct CircuitSettings {
     /// Consecutive failures of any kind that open it; an outage opens it at once.
     pub failures_max: u32,
-    /// Probe interval in the first 30 s: long enough for <= 150 probes in 10 s, short enough to see the return within 0.25 s.
+    /// Probe interval in the first 30 s: long enough for <= 150 requests in 10 s with those that were on their way, short enough to
+    /// see the return within 0.25 s.
     pub probe_first: Duration,
     /// The slowest probe interval of a long outage.
     pub probe_cap: Duration,
@@ -18,7 +19,7 @@ pub struct CircuitSettings {
 
 impl Default for CircuitSettings {
     fn default() -> Self {
-        Self { failures_max: 10, probe_first: Duration::from_millis(150), probe_cap: Duration::from_secs(15) }
+        Self { failures_max: 10, probe_first: Duration::from_millis(100), probe_cap: Duration::from_secs(15) }
     }
 }
 
@@ -29,7 +30,7 @@ enum State {
         next_probe: Instant,
         probing: bool,
     },
-    /// Back: at most `limit` requests at once, doubled by each success.
+    /// Back: at most `limit` requests at once, a quarter at first, doubled by each success.
     Ramping {
         limit: usize,
     },
@@ -109,12 +110,12 @@ impl Circuit {
         }
     }
 
-    pub fn probed(&mut self, success: bool, now: Instant) {
+    pub fn probed(&mut self, success: bool, now: Instant, slots: usize) {
         let State::Open { next_probe, .. } = self.state else { return };
         if success {
             self.last_success = Some(now);
             self.consecutive_failures = 0;
-            self.state = State::Ramping { limit: 1 };
+            self.state = State::Ramping { limit: slots.div_ceil(4) };
         } else {
             self.state = State::Open { next_probe: next_probe.max(self.next_look(now)), probing: false };
         }
@@ -166,7 +167,7 @@ mod tests {
         for millis in 0..10_000 {
             if circuit.wants_probe(at(start, millis)) {
                 probes.push(millis);
-                circuit.probed(false, at(start, millis));
+                circuit.probed(false, at(start, millis), 8);
             }
         }
         assert!(probes.len() <= 150, "{} probes", probes.len());
@@ -181,7 +182,7 @@ mod tests {
         circuit.succeeded(at(start, 1), 8);
         assert!(circuit.is_open(), "a straggler does not close it");
         assert!(circuit.wants_probe(at(start, 180)));
-        circuit.probed(true, at(start, 181));
+        circuit.probed(true, at(start, 181), 8);
         assert!(circuit.is_away(), "a probe is no request");
         let limits: Vec<_> = (0..5)
             .map(|step| {
@@ -190,7 +191,7 @@ mod tests {
                 limit
             })
             .collect();
-        assert_eq!(limits, [1, 2, 4, 8, 8]);
+        assert_eq!(limits, [2, 4, 8, 8, 8]);
         assert!(!circuit.is_away());
     }
 
@@ -203,12 +204,12 @@ mod tests {
             circuit.open(now, None);
             now = circuit.next_probe().expect("it is open");
             assert!(circuit.wants_probe(now));
-            circuit.probed(true, now);
-            assert!(circuit.is_away() && circuit.limit(8) == 1);
+            circuit.probed(true, now, 8);
+            assert!(circuit.is_away() && circuit.limit(8) == 2);
             requests += 1;
         }
-        // 200 in each of the first 30 s and twice half of it, and so on down to one in 15 s.
-        assert!((300..900).contains(&requests), "{requests}");
+        // 300 in the first 30 s, then half as many in as long, and so on down to one in 15 s.
+        assert!((450..800).contains(&requests), "{requests}");
         circuit.succeeded(now, 8);
         circuit.open(now, None);
         assert!(circuit.next_probe().unwrap() - now < Duration::from_millis(200), "the next outage is another one");
@@ -222,10 +223,10 @@ mod tests {
         assert!(!circuit.wants_probe(at(start, 6_999)) && circuit.wants_probe(at(start, 7_000)));
         // A straggler hears it while a probe is on its way.
         circuit.open(at(start, 7_001), Some(Duration::from_secs(7)));
-        circuit.probed(false, at(start, 7_002));
+        circuit.probed(false, at(start, 7_002), 8);
         assert!(!circuit.wants_probe(at(start, 14_000)) && circuit.wants_probe(at(start, 14_001)));
         circuit.open(at(start, 14_002), Some(Duration::from_secs(86_400)));
-        circuit.probed(false, at(start, 14_003));
+        circuit.probed(false, at(start, 14_003), 8);
         assert!(circuit.wants_probe(at(start, 14_002 + 900_000)), "a day is too much to ask");
     }
 
@@ -236,7 +237,7 @@ mod tests {
         circuit.open(start, None);
         assert!(circuit.wants_probe(at(start, 200)));
         assert!(!circuit.wants_probe(at(start, 201)), "one probe at a time");
-        circuit.probed(false, at(start, 202));
+        circuit.probed(false, at(start, 202), 8);
         assert!(circuit.is_open());
         assert_eq!(circuit.limit(8), 0);
     }
@@ -261,6 +262,6 @@ mod tests {
     fn a_long_outage_is_probed_ever_more_slowly_up_to_the_cap() {
         let circuit = Circuit::new(CircuitSettings::default());
         let intervals: Vec<_> = [0, 29, 30, 60, 600].map(|secs| circuit.interval(Duration::from_secs(secs)).as_millis()).into();
-        assert_eq!(intervals, [150, 150, 300, 600, 15_000]);
+        assert_eq!(intervals, [100, 100, 200, 400, 15_000]);
     }
 }

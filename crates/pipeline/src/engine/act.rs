@@ -112,7 +112,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
 
     pub(super) fn on_probed(&mut self, index: usize, outcome: &Result<(), Fault>) {
         let lane = &mut self.lanes[index];
-        lane.circuit.probed(outcome.is_ok(), Instant::now().into_std());
+        lane.circuit.probed(outcome.is_ok(), Instant::now().into_std(), lane.spec.slots);
         match outcome {
             Ok(()) => tracing::info!(group = self.settings.group, lane = lane.spec.name, "the other side answers, coming back in steps"),
             Err(fault) => tracing::debug!(lane = lane.spec.name, error = %fault, "still away"),
