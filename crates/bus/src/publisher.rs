@@ -23,7 +23,7 @@ impl Publisher {
 
     /// Many in flight: awaited one by one they cost a thousand times as much.
     pub fn lane() -> LaneSpec {
-        LaneSpec { name: "kafka", slots: 1_024, is_ours: true }
+        LaneSpec { name: "kafka", slots: 1_024, families: &["publish"], is_ours: true }
     }
 
     /// Produces in this order; positions in the same order. Returns when every record that was sent has its answer: what is

@@ -47,6 +47,19 @@ pub enum Operation {
     },
 }
 
+/// Operations that a target grants or refuses together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OperationFamily {
+    Orders,
+    Refunds,
+    Customers,
+}
+
+impl OperationFamily {
+    /// In the order of the variants.
+    pub const NAMES: [&'static str; 3] = ["orders", "refunds", "customers"];
+}
+
 impl Operation {
     pub const NAMES: [&'static str; 6] = ["place_order", "confirm_order", "revise_order", "cancel_order", "book_refund", "sync_customer"];
 
@@ -59,6 +72,16 @@ impl Operation {
             Self::CancelOrder { .. } => Self::NAMES[3],
             Self::BookRefund { .. } => Self::NAMES[4],
             Self::SyncCustomer { .. } => Self::NAMES[5],
+        }
+    }
+
+    pub fn family(&self) -> OperationFamily {
+        match self {
+            Self::PlaceOrder { .. } | Self::ConfirmOrder { .. } | Self::ReviseOrder { .. } | Self::CancelOrder { .. } => {
+                OperationFamily::Orders
+            }
+            Self::BookRefund { .. } => OperationFamily::Refunds,
+            Self::SyncCustomer { .. } => OperationFamily::Customers,
         }
     }
 

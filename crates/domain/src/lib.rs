@@ -9,7 +9,7 @@ pub mod order;
 pub mod refund;
 pub mod stock;
 
-pub use command::{ErpCommand, Operation};
+pub use command::{ErpCommand, Operation, OperationFamily};
 pub use customer::{Address, Consent, Customer};
 pub use ids::{AggregateKey, ConnectionId, EntityKind, EntityRef, IdError, OperationKey, Sku, TargetId};
 pub use money::{Currency, Money, MoneyError, MoneyPair};

@@ -1,6 +1,6 @@
 //! When the other side is away: stop sending, look at short intervals whether it is back, come back in steps.
 //!
-//! Pure: the caller brings the time. One circuit guards one lane (a connection and a class of operations).
+//! Pure: the caller brings the time. One circuit guards a connection, or one family of operations on it.
 
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,8 @@ use rand::Rng as _;
 pub struct CircuitSettings {
     /// Consecutive failures of any kind that open it; an outage opens it at once.
     pub failures_max: u32,
+    /// So many failures among the last 64 requests open it as well.
+    pub failures_of_64: u32,
     /// Probe interval in the first 30 s: long enough for <= 150 requests in 10 s with those that were on their way, short enough to
     /// see the return within 0.25 s.
     pub probe_first: Duration,
@@ -19,7 +21,7 @@ pub struct CircuitSettings {
 
 impl Default for CircuitSettings {
     fn default() -> Self {
-        Self { failures_max: 10, probe_first: Duration::from_millis(100), probe_cap: Duration::from_secs(15) }
+        Self { failures_max: 10, failures_of_64: 32, probe_first: Duration::from_millis(100), probe_cap: Duration::from_secs(15) }
     }
 }
 
@@ -43,12 +45,14 @@ pub struct Circuit {
     /// Since when nothing has come through but probes. A target that answers those and refuses all else is away, and stays so.
     away_since: Option<Instant>,
     consecutive_failures: u32,
+    /// One bit per request since it was last opened, the last one lowest: set where it failed.
+    outcomes: u64,
     last_success: Option<Instant>,
 }
 
 impl Circuit {
     pub fn new(settings: CircuitSettings) -> Self {
-        Self { settings, state: State::Closed, away_since: None, consecutive_failures: 0, last_success: None }
+        Self { settings, state: State::Closed, away_since: None, consecutive_failures: 0, outcomes: 0, last_success: None }
     }
 
     /// How many requests may be on the wire of `slots`.
@@ -73,6 +77,7 @@ impl Circuit {
     pub fn succeeded(&mut self, now: Instant, slots: usize) {
         self.last_success = Some(now);
         self.consecutive_failures = 0;
+        self.outcomes <<= 1;
         if !self.is_open() {
             self.away_since = None;
         }
@@ -84,7 +89,9 @@ impl Circuit {
     /// A request failed in a way that says nothing about the other side as a whole, unless it keeps happening.
     pub fn failed(&mut self, now: Instant) {
         self.consecutive_failures += 1;
-        if self.consecutive_failures >= self.settings.failures_max {
+        self.outcomes = self.outcomes << 1 | 1;
+        let is_ill = self.consecutive_failures >= self.settings.failures_max || self.outcomes.count_ones() >= self.settings.failures_of_64;
+        if is_ill {
             self.open(now, None);
         }
     }
@@ -92,6 +99,7 @@ impl Circuit {
     /// The other side is away. `retry_after`: it said for how long, and is not asked before.
     pub fn open(&mut self, now: Instant, retry_after: Option<Duration>) {
         self.away_since.get_or_insert(now);
+        self.outcomes = 0;
         let asked = now + retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
         match &mut self.state {
             State::Open { next_probe, .. } => *next_probe = asked.max(*next_probe),
@@ -256,6 +264,24 @@ mod tests {
         assert!(!circuit.is_open());
         circuit.failed(start);
         assert!(circuit.is_open());
+    }
+
+    #[test]
+    fn every_other_failure_opens_it_and_every_third_does_not() {
+        let start = Instant::now();
+        let opens_after = |nth: u32| {
+            let mut circuit = Circuit::new(CircuitSettings::default());
+            (0..1_000).find(|request| {
+                if request % nth == 0 {
+                    circuit.failed(start)
+                } else {
+                    circuit.succeeded(start, 4)
+                }
+                circuit.is_open()
+            })
+        };
+        assert_eq!(opens_after(2), Some(62), "as soon as half of 64 have failed");
+        assert_eq!(opens_after(3), None);
     }
 
     #[test]

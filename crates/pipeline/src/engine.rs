@@ -27,7 +27,7 @@ use crate::breaker::{Breaker, BreakerSettings};
 use crate::care::Care;
 use crate::circuit::CircuitSettings;
 use crate::dispatch::{Bounds, Dispatcher, Signal, Ticket};
-use crate::lanes::Lane;
+use crate::lanes::{Lane, Place, Probed};
 use crate::metrics::Metrics;
 use crate::policy::RetrySettings;
 use crate::record::Partition;
@@ -94,7 +94,7 @@ enum Event<L: Ledger> {
     Source(Option<SourceEvent>),
     Committed(Committed<L>),
     Acted(Acted<L>),
-    Probed { lane: usize, outcome: Result<(), Fault> },
+    Probed { lane: usize, probed: Probed, outcome: Result<(), Fault> },
     Letters(Result<Vec<Drained>, Fault>),
     Cared(Cared),
     Tick,
@@ -103,7 +103,7 @@ enum Event<L: Ledger> {
 
 struct Acted<L: Ledger> {
     hand: Hand,
-    lane: usize,
+    place: Place,
     /// Kept for acts on our own broker, which are simply done again.
     act: L::Act,
     outcome: Result<L::Report, ActError<L::Report>>,
@@ -124,7 +124,7 @@ pub struct Engine<L: Ledger, A: Actor<L::Act, L::Report>> {
     pending_since: Option<Instant>,
     commits: JoinSet<Committed<L>>,
     acts: JoinSet<Acted<L>>,
-    probes: JoinSet<(usize, Result<(), Fault>)>,
+    probes: JoinSet<(usize, Probed, Result<(), Fault>)>,
     drains: JoinSet<Result<Vec<Drained>, Fault>>,
     timers: Timers,
     /// Records that were ever taken up.
@@ -152,10 +152,10 @@ pub struct Engine<L: Ledger, A: Actor<L::Act, L::Report>> {
 
 impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     pub fn new(settings: EngineSettings, ledger: Arc<L>, actor: Arc<A>, control: Arc<dyn SourceControl>) -> Self {
-        let lanes: Vec<_> = actor.lanes().into_iter().map(|spec| Lane::new(spec, settings.circuit.clone())).collect();
+        let lanes: Vec<_> = actor.lanes().into_iter().map(|spec| Lane::new(spec, &settings.circuit)).collect();
         let now = Instant::now();
         Self {
-            metrics: Metrics::new(&settings.group, lanes.iter().map(|lane| lane.spec.name)),
+            metrics: Metrics::new(&settings.group, lanes.iter().map(|lane| &lane.spec)),
             dispatcher: Dispatcher::new(settings.bounds.clone()),
             next_store: now + settings.store_interval,
             next_drain: now,
@@ -216,7 +216,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             Event::Source(None) => return Err(SourceEnded),
             Event::Committed(committed) => self.on_committed(committed),
             Event::Acted(acted) => self.on_acted(acted),
-            Event::Probed { lane, outcome } => self.on_probed(lane, &outcome),
+            Event::Probed { lane, probed, outcome } => self.on_probed(lane, probed, &outcome),
             Event::Letters(letters) => self.on_letters(letters),
             Event::Cared(cared) => self.on_cared(cared),
             Event::Tick => {}
@@ -265,8 +265,8 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             Some(committed) = self.commits.join_next() => Event::Committed(committed.expect("commits catch their panics")),
             Some(acted) = self.acts.join_next() => Event::Acted(acted.expect("acts catch their panics")),
             Some(probed) = self.probes.join_next() => {
-                let (lane, outcome) = probed.expect("probes catch their panics");
-                Event::Probed { lane, outcome }
+                let (lane, probed, outcome) = probed.expect("probes catch their panics");
+                Event::Probed { lane, probed, outcome }
             }
             Some(cared) = self.cared.join_next() => Event::Cared(cared.expect("a ledger does not panic about deaths")),
             Some(letters) = self.drains.join_next() => Event::Letters(letters.unwrap_or_else(|error| Err(panicked(&error)))),

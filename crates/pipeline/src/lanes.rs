@@ -1,7 +1,9 @@
-//! Acts that wait for a slot, one queue per lane, each with its circuit.
+//! Acts that wait for a slot: a lane per other side, in it a queue per family of operations.
 //!
 //! What arrived first goes first, also with its later acts: where slots are scarce, records are finished one after the other
 //! instead of all of them being half done.
+//!
+//! A lane has a circuit, and each family one of its own: who may not book refunds there may still place orders.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,38 +11,70 @@ use std::time::{Duration, Instant};
 use crate::circuit::{Circuit, CircuitSettings};
 use crate::seam::LaneSpec;
 
+/// Where an act waits: a lane, and the family of its operation in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) lane: usize,
+    pub(crate) family: usize,
+}
+
+/// What a probe asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Probed {
+    Lane,
+    Family(usize),
+}
+
 pub(crate) struct Lane<T> {
     pub(crate) spec: LaneSpec,
-    pub(crate) circuit: Circuit,
-    /// By their turns.
-    waiting: BTreeMap<u64, T>,
-    running: usize,
+    /// Of the other side as a whole: one that can't be reached serves no family.
+    circuit: Circuit,
+    families: Vec<Family<T>>,
     /// The other side asked to slow down until then.
     not_before: Option<Instant>,
 }
 
+struct Family<T> {
+    circuit: Circuit,
+    /// By their turns.
+    waiting: BTreeMap<u64, T>,
+    running: usize,
+}
+
+impl<T> Family<T> {
+    fn may_start(&self, slots: usize) -> bool {
+        self.running < self.circuit.limit(slots)
+    }
+}
+
 impl<T> Lane<T> {
-    pub(crate) fn new(spec: LaneSpec, circuit: CircuitSettings) -> Self {
-        Self { spec, circuit: Circuit::new(circuit), waiting: BTreeMap::new(), running: 0, not_before: None }
+    pub(crate) fn new(spec: LaneSpec, settings: &CircuitSettings) -> Self {
+        let circuit = || Circuit::new(settings.clone());
+        let family = |_| Family { circuit: circuit(), waiting: BTreeMap::new(), running: 0 };
+        Self { circuit: circuit(), families: spec.families.iter().map(family).collect(), spec, not_before: None }
     }
 
     /// `turn`: of the record that it is for, which has one act at a time.
-    pub(crate) fn push(&mut self, turn: u64, act: T) {
-        self.waiting.insert(turn, act);
+    pub(crate) fn push(&mut self, family: usize, turn: u64, act: T) {
+        self.families[family].waiting.insert(turn, act);
     }
 
-    /// The next act, if a slot is free: slots are held only while a request is on the wire.
-    pub(crate) fn start(&mut self, now: Instant) -> Option<T> {
-        if self.not_before.is_some_and(|until| now < until) || self.running >= self.circuit.limit(self.spec.slots) {
+    /// The next act and its family, if a slot is free: slots are held only while a request is on the wire.
+    pub(crate) fn start(&mut self, now: Instant) -> Option<(usize, T)> {
+        let slots = self.spec.slots;
+        let running: usize = self.families.iter().map(|it| it.running).sum();
+        if self.not_before.is_some_and(|until| now < until) || running >= self.circuit.limit(slots) {
             return None;
         }
-        let (_, act) = self.waiting.pop_first()?;
-        self.running += 1;
-        Some(act)
+        let may_start = self.families.iter().enumerate().filter(|(_, family)| family.may_start(slots));
+        let (_, index) = may_start.filter_map(|(index, family)| Some((*family.waiting.first_key_value()?.0, index))).min()?;
+        let family = &mut self.families[index];
+        family.running += 1;
+        family.waiting.pop_first().map(|(_, act)| (index, act))
     }
 
-    pub(crate) fn finished(&mut self) {
-        self.running -= 1;
+    pub(crate) fn finished(&mut self, family: usize) {
+        self.families[family].running -= 1;
     }
 
     pub(crate) fn slow_down(&mut self, now: Instant, wait: Duration) {
@@ -48,24 +82,95 @@ impl<T> Lane<T> {
         self.not_before = Some(self.not_before.map_or(until, |earlier| earlier.max(until)));
     }
 
+    /// A request came through.
+    pub(crate) fn succeeded(&mut self, family: usize, now: Instant) {
+        self.circuit.succeeded(now, self.spec.slots);
+        self.families[family].circuit.succeeded(now, self.spec.slots);
+    }
+
+    /// A request failed in a way that says nothing about its family as a whole, unless it keeps happening.
+    pub(crate) fn failed(&mut self, family: usize, now: Instant) {
+        self.families[family].circuit.failed(now);
+    }
+
+    /// Nothing can be reached.
+    pub(crate) fn unreachable(&mut self, now: Instant, retry_after: Option<Duration>) {
+        self.circuit.open(now, retry_after);
+    }
+
+    /// It answers, and wants none of these operations from us.
+    pub(crate) fn refused(&mut self, family: usize, now: Instant) {
+        self.families[family].circuit.open(now, None);
+    }
+
+    /// Nothing of this family is sent.
+    pub(crate) fn is_open(&self, family: usize) -> bool {
+        self.circuit.is_open() || self.families[family].circuit.is_open()
+    }
+
+    /// Nothing at all is sent.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.families().all(|family| self.is_open(family))
+    }
+
+    /// From the first failure until a request of this family came through.
+    pub(crate) fn is_away(&self, family: usize) -> bool {
+        self.circuit.is_away() || self.families[family].circuit.is_away()
+    }
+
+    /// Whether anything of this family came through after `instant`, or a probe for it.
+    pub(crate) fn succeeded_after(&self, family: usize, instant: Instant) -> bool {
+        self.families[family].circuit.succeeded_after(instant)
+    }
+
+    /// Whom to ask for now: answered with [`Lane::probed`]. While all of it is away, no family is asked for.
+    pub(crate) fn wants_probe(&mut self, now: Instant) -> Option<Probed> {
+        if self.circuit.is_open() {
+            return self.circuit.wants_probe(now).then_some(Probed::Lane);
+        }
+        self.families.iter_mut().position(|family| family.circuit.wants_probe(now)).map(Probed::Family)
+    }
+
+    pub(crate) fn probed(&mut self, probed: Probed, success: bool, now: Instant) {
+        let circuit = match probed {
+            Probed::Lane => &mut self.circuit,
+            Probed::Family(family) => &mut self.families[family].circuit,
+        };
+        circuit.probed(success, now, self.spec.slots);
+    }
+
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.families.iter().map(|family| family.waiting.len()).sum()
+    }
+
+    pub(crate) fn families(&self) -> std::ops::Range<usize> {
+        0..self.families.len()
+    }
+
+    /// How many wait for a family of which nothing is sent.
+    pub(crate) fn waiting_in_vain(&self) -> usize {
+        self.families().filter(|family| self.is_open(*family)).map(|family| self.families[family].waiting.len()).sum()
     }
 
     /// Forgets what waits; at shutdown the next owner takes it up again.
     pub(crate) fn abandon(&mut self) {
-        self.waiting.clear();
+        self.families.iter_mut().for_each(|family| family.waiting.clear());
     }
 
     /// Takes out what waits and is meant.
     pub(crate) fn withdraw(&mut self, is_meant: impl Fn(&T) -> bool) -> Vec<T> {
-        self.waiting.extract_if(.., |_, act| is_meant(act)).map(|(_, act)| act).collect()
+        let meant = |family: &mut Family<T>| family.waiting.extract_if(.., |_, act| is_meant(act)).map(|(_, act)| act).collect::<Vec<_>>();
+        self.families.iter_mut().flat_map(meant).collect()
     }
 
     /// When this lane wants to be looked at again though nothing happened.
     pub(crate) fn wakes_at(&self, now: Instant) -> Option<Instant> {
-        let slowed = self.not_before.filter(|until| *until > now && !self.waiting.is_empty());
-        [slowed, self.circuit.next_probe()].into_iter().flatten().min()
+        let slowed = self.not_before.filter(|until| *until > now && self.waiting() > 0);
+        let probe = match self.circuit.is_open() {
+            true => self.circuit.next_probe(),
+            false => self.families.iter().filter_map(|family| family.circuit.next_probe()).min(),
+        };
+        [slowed, probe].into_iter().flatten().min()
     }
 }
 
@@ -73,18 +178,60 @@ impl<T> Lane<T> {
 mod tests {
     use super::*;
 
+    const ORDERS: usize = 0;
+    const REFUNDS: usize = 1;
+
+    fn lane(slots: usize) -> Lane<&'static str> {
+        Lane::new(LaneSpec { name: "erp", slots, families: &["orders", "refunds"], is_ours: false }, &CircuitSettings::default())
+    }
+
     #[test]
     fn what_arrived_first_goes_first_with_its_later_acts_as_well() {
         let now = Instant::now();
-        let spec = LaneSpec { name: "erp", slots: 1, is_ours: false };
-        let mut lane = Lane::new(spec, CircuitSettings::default());
-        lane.push(2, "the second's first act");
-        lane.push(3, "the third's first act");
-        lane.push(1, "the first's second act");
-        assert_eq!(lane.start(now), Some("the first's second act"));
+        let mut lane = lane(1);
+        lane.push(ORDERS, 2, "the second's first act");
+        lane.push(REFUNDS, 3, "the third's first act");
+        lane.push(ORDERS, 1, "the first's second act");
+        assert_eq!(lane.start(now), Some((ORDERS, "the first's second act")));
         assert_eq!(lane.start(now), None, "there is one slot");
-        lane.finished();
+        lane.finished(ORDERS);
         assert_eq!(lane.withdraw(|act| act.contains("second's")), ["the second's first act"]);
-        assert_eq!(lane.start(now), Some("the third's first act"));
+        assert_eq!(lane.start(now), Some((REFUNDS, "the third's first act")));
+    }
+
+    #[test]
+    fn a_family_that_is_refused_keeps_no_other_from_going() {
+        let now = Instant::now();
+        let mut lane = lane(4);
+        lane.refused(REFUNDS, now);
+        lane.push(REFUNDS, 1, "refund");
+        lane.push(ORDERS, 2, "order");
+        assert_eq!(lane.start(now), Some((ORDERS, "order")));
+        assert_eq!(lane.start(now), None);
+        assert!(lane.is_open(REFUNDS) && !lane.is_open(ORDERS) && !lane.is_shut());
+        assert_eq!(lane.waiting_in_vain(), 1);
+        lane.succeeded(ORDERS, now);
+        assert!(lane.is_away(REFUNDS) && !lane.succeeded_after(REFUNDS, now - Duration::from_secs(1)), "orders say nothing about refunds");
+        let later = lane.wakes_at(now).expect("it is asked for");
+        assert_eq!(lane.wants_probe(later), Some(Probed::Family(REFUNDS)));
+        lane.probed(Probed::Family(REFUNDS), true, later);
+        assert_eq!(lane.start(later), Some((REFUNDS, "refund")));
+    }
+
+    #[test]
+    fn an_other_side_that_is_away_serves_no_family_and_is_asked_for_once() {
+        let now = Instant::now();
+        let mut lane = lane(4);
+        lane.refused(REFUNDS, now);
+        lane.unreachable(now, None);
+        lane.push(ORDERS, 1, "order");
+        assert_eq!(lane.start(now), None);
+        assert!(lane.is_shut());
+        let later = now + Duration::from_secs(1);
+        assert_eq!(lane.wants_probe(later), Some(Probed::Lane));
+        assert_eq!(lane.wants_probe(later), None, "the family is asked for when the other side is there");
+        lane.probed(Probed::Lane, true, later);
+        assert_eq!(lane.start(later), Some((ORDERS, "order")));
+        assert_eq!(lane.wants_probe(later), Some(Probed::Family(REFUNDS)));
     }
 }

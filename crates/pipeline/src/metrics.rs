@@ -1,14 +1,18 @@
-//! What the engine counts. Labels are closed sets: group, lane, class, code.
+//! What the engine counts. Labels are closed sets: group, lane, family, class, code.
 
 use opentelemetry::metrics::{Counter, Gauge, Histogram};
 use opentelemetry::{KeyValue, global};
 
+use crate::lanes::Place;
 use crate::record::Partition;
+use crate::seam::LaneSpec;
 
 pub(crate) struct Metrics {
     group: KeyValue,
     /// Of each lane: these are used for every record.
     lanes: Vec<[KeyValue; 2]>,
+    /// Of each family of each lane.
+    places: Vec<Vec<[KeyValue; 3]>>,
     settled: Counter<u64>,
     failures: Counter<u64>,
     commit_seconds: Histogram<f64>,
@@ -21,11 +25,16 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(group: &str, lanes: impl Iterator<Item = &'static str>) -> Self {
+    pub(crate) fn new<'a>(group: &str, specs: impl Iterator<Item = &'a LaneSpec>) -> Self {
         let meter = global::meter("tradewind");
         let group = KeyValue::new("group", group.to_owned());
+        let of_lane = |spec: &LaneSpec| [group.clone(), KeyValue::new("lane", spec.name)];
+        let of_family = |[group, lane]: [KeyValue; 2], class| [group, lane, KeyValue::new("operations", class)];
+        let labels = specs.map(|spec| (of_lane(spec), spec.families.iter().map(|family| of_family(of_lane(spec), *family)).collect()));
+        let (lanes, places) = labels.unzip();
         Self {
-            lanes: lanes.map(|lane| [group.clone(), KeyValue::new("lane", lane)]).collect(),
+            lanes,
+            places,
             group,
             settled: meter.u64_counter("tradewind_settled_records").with_description("Records settled for good").build(),
             failures: meter.u64_counter("tradewind_failures").with_description("Failures by class and code, before any verdict").build(),
@@ -45,7 +54,10 @@ impl Metrics {
                 .with_boundaries(SECONDS.to_vec())
                 .build(),
             in_hand: meter.u64_gauge("tradewind_in_hand_records").with_description("Records taken in and not settled").build(),
-            circuit_open: meter.u64_gauge("tradewind_circuit_open").with_description("1 while a lane's other side is away").build(),
+            circuit_open: meter
+                .u64_gauge("tradewind_circuit_open")
+                .with_description("1 while a lane's other side is away for a family of operations")
+                .build(),
             careful: meter
                 .u64_gauge("tradewind_careful_partition")
                 .with_description("1 while a partition is read one record at a time, because the process died on it")
@@ -90,8 +102,8 @@ impl Metrics {
         [self.group.clone(), topic, KeyValue::new("partition", i64::from(partition.number))]
     }
 
-    pub(crate) fn circuit(&self, lane: usize, open: bool) {
-        self.circuit_open.record(u64::from(open), &self.lanes[lane]);
+    pub(crate) fn circuit(&self, place: Place, open: bool) {
+        self.circuit_open.record(u64::from(open), &self.places[place.lane][place.family]);
     }
 }
 

@@ -168,13 +168,15 @@ impl Deaths for NoDeaths {
     }
 }
 
-/// A class of acts that share a limit and a circuit.
+/// Acts that share a limit: those on one other side.
 #[derive(Debug, Clone)]
 pub struct LaneSpec {
     /// Metric label.
     pub name: &'static str,
     /// Most acts at once.
     pub slots: usize,
+    /// Metric labels: the other side may refuse one family of operations, or fail at it, and serve the others. At least one.
+    pub families: &'static [&'static str],
     /// The other side is part of the installation (our broker): while it is away, retry for ever, in place, and tell nobody.
     pub is_ours: bool,
 }
@@ -199,6 +201,11 @@ pub trait Actor<A, R>: Send + Sync + 'static {
 
     /// Index into [`Actor::lanes`].
     fn lane(&self, act: &A) -> usize;
+
+    /// Index into [`LaneSpec::families`] of its lane.
+    fn family(&self, _act: &A) -> usize {
+        0
+    }
 
     async fn act(&self, record: &Record, act: A) -> Result<R, ActError<R>>;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use connector::erp::{Erp, LEASE_EXPIRED, Probe, StepCall, StepError, lease_expired};
-use domain::TargetId;
+use domain::{OperationFamily, TargetId};
 use fault::{Class, Fault};
 use kill_point::{Point, reach};
 use pipeline::seam::ActError;
@@ -99,7 +99,7 @@ fn idempotency_key(act: &StepAct) -> String {
 #[async_trait]
 impl<P: Actor<Vec<OutRecord>, Vec<Position>>> Actor<Act, Report> for EffectActor<P> {
     fn lanes(&self) -> Vec<LaneSpec> {
-        let erp = LaneSpec { name: "erp", slots: self.slots, is_ours: false };
+        let erp = LaneSpec { name: "erp", slots: self.slots, families: &OperationFamily::NAMES, is_ours: false };
         std::iter::once(erp).chain(self.publisher.lanes()).collect()
     }
 
@@ -107,6 +107,13 @@ impl<P: Actor<Vec<OutRecord>, Vec<Position>>> Actor<Act, Report> for EffectActor
         match act {
             Act::Step(_) => ERP,
             Act::Publish(outputs) => KAFKA + self.publisher.lane(outputs),
+        }
+    }
+
+    fn family(&self, act: &Act) -> usize {
+        match act {
+            Act::Step(act) => act.op.command.operation.family() as usize,
+            Act::Publish(outputs) => self.publisher.family(outputs),
         }
     }
 

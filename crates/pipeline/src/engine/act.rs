@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::hand::{self, Hand};
 use super::{Acted, Engine};
+use crate::lanes::{Lane, Place, Probed};
 use crate::policy::{Verdict, verdict};
 use crate::record::{Origin, Partition};
 use crate::seam::{ActError, Actor, Ledger, Turn};
@@ -16,34 +17,34 @@ use crate::seam::{ActError, Actor, Ledger, Turn};
 impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     pub(super) fn start_acts(&mut self, now: Instant) {
         for index in 0..self.lanes.len() {
-            while let Some((hand, act)) = self.lanes[index].start(now.into_std()) {
-                let actor = Arc::clone(&self.actor);
-                self.acts.spawn(hand::act::<L, A>(actor, hand, index, act, self.lanes[index].spec.is_ours));
+            while let Some((family, (hand, act))) = self.lanes[index].start(now.into_std()) {
+                let (actor, place) = (Arc::clone(&self.actor), Place { lane: index, family });
+                self.acts.spawn(hand::act::<L, A>(actor, hand, place, act, self.lanes[index].spec.is_ours));
             }
         }
     }
 
     pub(super) fn start_probes(&mut self, now: Instant) {
         for index in 0..self.lanes.len() {
-            if self.lanes[index].circuit.wants_probe(now.into_std()) {
+            while let Some(probed) = self.lanes[index].wants_probe(now.into_std()) {
                 let actor = Arc::clone(&self.actor);
-                self.probes.spawn(hand::probe::<L, A>(actor, index));
+                self.probes.spawn(async move { (index, probed, hand::probe::<L, A>(actor, index).await) });
             }
         }
     }
 
     pub(super) fn on_acted(&mut self, acted: Acted<L>) {
-        let Acted { mut hand, lane: index, act, outcome, seconds } = acted;
+        let Acted { mut hand, place, act, outcome, seconds } = acted;
         let now = Instant::now();
-        let lane = &mut self.lanes[index];
-        lane.finished();
-        self.metrics.acted(index, seconds);
+        let lane = &mut self.lanes[place.lane];
+        lane.finished(place.family);
+        self.metrics.acted(place.lane, seconds);
         match outcome {
             Ok(report) => {
                 if matches!(hand.ticket.record.origin, Origin::Letter(_)) {
                     reach(Point::LetterActed);
                 }
-                lane.circuit.succeeded(now.into_std(), lane.spec.slots);
+                lane.succeeded(place.family, now.into_std());
                 self.pend(hand, Turn::Acted(report));
             }
             // Our own broker is away: nobody's failure. What it refuses for good is judged like any other refusal.
@@ -51,10 +52,10 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
                 self.metrics.failed(error.fault.class.as_str(), error.fault.code);
                 tracing::debug!(lane = lane.spec.name, error = %error.fault, "our own side refused, doing it again");
                 lane.slow_down(now.into_std(), OWN_RETRY);
-                lane.push(hand.turn, (hand, act));
+                lane.push(place.family, hand.turn, (hand, act));
             }
             Err(ActError { fault, report }) => {
-                let verdict = self.judge(&mut hand, &fault, Some(index));
+                let verdict = self.judge(&mut hand, &fault, Some(place));
                 self.pend(hand, Turn::Failed { fault: Arc::new(fault), verdict, attempts: 0, report });
                 if let Some((hand, Turn::Failed { attempts, .. })) = self.pending.back_mut() {
                     *attempts = hand.attempts;
@@ -64,11 +65,11 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     }
 
     /// Asks the failure policy, and tells the lane.
-    pub(super) fn judge(&mut self, hand: &mut Hand, fault: &Fault, lane: Option<usize>) -> Verdict {
+    pub(super) fn judge(&mut self, hand: &mut Hand, fault: &Fault, place: Option<Place>) -> Verdict {
         let now = Instant::now();
         self.metrics.failed(fault.class.as_str(), fault.code);
         let history = hand.note_failure(fault.class, now);
-        let others_pass = lane.is_none_or(|index| self.lanes[index].circuit.succeeded_after(history.first_failure));
+        let others_pass = place.is_none_or(|it| self.lanes[it.lane].succeeded_after(it.family, history.first_failure));
         let mut verdict = verdict(fault, history, others_pass, &self.settings.retry);
         if matches!(verdict, Verdict::Letter | Verdict::PutOff(_)) && !self.may_be_a_letter(hand, fault, now) {
             verdict = Verdict::Withhold;
@@ -78,41 +79,42 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             self.arrivals += 1;
             hand.turn = self.arrivals;
         }
-        hand.resume = hand::Resume::after(verdict, lane);
+        hand.resume = hand::Resume::after(verdict, place);
         hand.tell(fault, verdict);
-        if let Some(index) = lane {
-            self.tell_lane(index, fault, verdict, now);
+        if let Some(place) = place {
+            self.tell_lane(place, fault, verdict, now);
         }
         verdict
     }
 
-    fn tell_lane(&mut self, index: usize, fault: &Fault, verdict: Verdict, now: Instant) {
+    fn tell_lane(&mut self, place: Place, fault: &Fault, verdict: Verdict, now: Instant) {
+        let Place { lane: index, family } = place;
         let lane = &mut self.lanes[index];
-        let was_away = lane.circuit.is_away();
+        let was_away = lane.is_away(family);
         match verdict {
-            Verdict::Outage => lane.circuit.open(now.into_std(), fault.retry_after),
+            // Who may not do one thing may still do another.
+            Verdict::Outage if fault.class == Class::Auth => lane.refused(family, now.into_std()),
+            Verdict::Outage => lane.unreachable(now.into_std(), fault.retry_after),
             Verdict::SlowDown(wait) => lane.slow_down(now.into_std(), wait),
             // Only what may be the target's illness counts against the target.
             Verdict::Retry(_) | Verdict::PutOff(_) | Verdict::Letter | Verdict::Withhold if fault.class == Class::Transient => {
-                lane.circuit.failed(now.into_std())
+                lane.failed(family, now.into_std())
             }
             // It did not come to a request.
             _ if fault.class == Class::Poison => {}
             // It answered: it is there.
-            Verdict::Retry(_) | Verdict::PutOff(_) | Verdict::Letter | Verdict::Withhold => {
-                lane.circuit.succeeded(now.into_std(), lane.spec.slots)
-            }
+            Verdict::Retry(_) | Verdict::PutOff(_) | Verdict::Letter | Verdict::Withhold => lane.succeeded(family, now.into_std()),
         }
-        if !was_away && lane.circuit.is_away() {
-            let (group, name, code) = (&self.settings.group, lane.spec.name, fault.code);
-            tracing::warn!(group, lane = name, code, runbook = RUNBOOK, "a target is away: circuit open, partitions paused");
+        if !was_away && lane.is_away(family) {
+            let (group, name, family, code) = (&self.settings.group, lane.spec.name, lane.spec.families[family], fault.code);
+            tracing::warn!(group, lane = name, family, code, runbook = RUNBOOK, "a target is away or refuses us: circuit open");
         }
         self.hold_back_while_open();
     }
 
-    pub(super) fn on_probed(&mut self, index: usize, outcome: &Result<(), Fault>) {
+    pub(super) fn on_probed(&mut self, index: usize, probed: Probed, outcome: &Result<(), Fault>) {
         let lane = &mut self.lanes[index];
-        lane.circuit.probed(outcome.is_ok(), Instant::now().into_std(), lane.spec.slots);
+        lane.probed(probed, outcome.is_ok(), Instant::now().into_std());
         match outcome {
             Ok(()) => tracing::info!(group = self.settings.group, lane = lane.spec.name, "the other side answers, coming back in steps"),
             Err(fault) => tracing::debug!(lane = lane.spec.name, error = %fault, "still away"),
@@ -120,18 +122,22 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         self.hold_back_while_open();
     }
 
-    /// While a foreign side is away nothing more is read: the backlog stays in the broker, not in our memory.
+    /// While a foreign side is away nothing more is read, and while it refuses a family, not much more: the backlog stays in the broker,
+    /// not in our memory.
     pub(super) fn hold_back_while_open(&mut self) {
         for index in 0..self.lanes.len() {
-            let circuit = &self.lanes[index].circuit;
-            self.metrics.circuit(index, circuit.is_away());
-            if !circuit.is_open() {
-                for hand in self.timers.release_lane(index) {
-                    self.arrive(hand);
+            for family in self.lanes[index].families() {
+                let (place, lane) = (Place { lane: index, family }, &self.lanes[index]);
+                self.metrics.circuit(place, lane.is_away(family));
+                if !lane.is_open(family) {
+                    for hand in self.timers.release_place(place) {
+                        self.arrive(hand);
+                    }
                 }
             }
         }
-        let open = self.lanes.iter().any(|lane| !lane.spec.is_ours && lane.circuit.is_open());
+        let is_enough = |lane: &Lane<_>| lane.is_shut() || lane.waiting_in_vain() >= WAITING_IN_VAIN_MAX;
+        let open = self.lanes.iter().any(|lane| !lane.spec.is_ours && is_enough(lane));
         if open == self.held_back {
             return;
         }
@@ -156,6 +162,9 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         }
     }
 }
+
+/// Records of families that their target refuses, while others are read on.
+const WAITING_IN_VAIN_MAX: usize = 1_000;
 
 /// Between two tries against our own broker.
 const OWN_RETRY: Duration = Duration::from_millis(100);

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::Engine;
 use super::hand::{Hand, Resume, panic_fault};
+use crate::lanes::Place;
 use crate::policy::Verdict;
 use crate::seam::{Actor, CommitError, Entry, Ledger, Next, Turn};
 
@@ -66,13 +67,9 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
                 }
             }
             Next::Act(act) => {
-                let lane = self.actor.lane(&act);
                 // While stopping, only what is decided is still brought out; nothing new is sent to a target.
-                if self.goes_on(&hand) || self.lanes[lane].spec.is_ours {
-                    if self.lanes[lane].circuit.is_open() {
-                        self.outlived(&hand);
-                    }
-                    self.lanes[lane].push(hand.turn, (hand, act));
+                if self.goes_on(&hand) || self.lanes[self.actor.lane(&act)].spec.is_ours {
+                    self.take_place(hand, act);
                 } else {
                     self.outlived(&hand);
                     self.dispatcher.give_back(&hand.ticket);
@@ -84,6 +81,18 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             }
             Next::Later(_) => self.try_again(hand),
             Next::Fail(fault) => self.give_up_or_retry(hand, fault),
+        }
+    }
+
+    fn take_place(&mut self, hand: Hand, act: L::Act) {
+        let (lane, family) = (self.actor.lane(&act), self.actor.family(&act));
+        let is_open = self.lanes[lane].is_open(family);
+        if is_open {
+            self.outlived(&hand);
+        }
+        self.lanes[lane].push(family, hand.turn, (hand, act));
+        if is_open {
+            self.hold_back_while_open();
         }
     }
 
@@ -111,7 +120,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         match hand.resume {
             _ if !self.goes_on(&hand) => self.dispatcher.give_back(&hand.ticket),
             // The circuit closed while the failure was noted: nobody would wake it.
-            Resume::WithLane(lane) if !self.lanes[lane].circuit.is_open() => self.arrive(hand),
+            Resume::WithCircuit(Place { lane, family }) if !self.lanes[lane].is_open(family) => self.arrive(hand),
             // The breaker closed meanwhile: the same.
             Resume::WithBreaker if !self.stands_still(&hand.ticket.record.partition) => self.arrive(hand),
             _ => self.timers.wait(hand),

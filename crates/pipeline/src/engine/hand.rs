@@ -13,6 +13,7 @@ use tracing::{Instrument as _, Span};
 
 use super::Acted;
 use crate::dispatch::Ticket;
+use crate::lanes::Place;
 use crate::policy::{History, Verdict};
 use crate::record::Partition;
 use crate::seam::{ActError, Actor, Ledger};
@@ -37,16 +38,16 @@ pub(super) struct Hand {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Resume {
     After(Duration),
-    /// When this lane's circuit is no longer open.
-    WithLane(usize),
+    /// When no circuit is open there.
+    WithCircuit(Place),
     /// When its partition may make letters again, or when it is its turn to be tried.
     WithBreaker,
 }
 
 impl Resume {
-    pub(super) fn after(verdict: Verdict, lane: Option<usize>) -> Self {
-        match (verdict, lane) {
-            (Verdict::Outage, Some(lane)) => Self::WithLane(lane),
+    pub(super) fn after(verdict: Verdict, place: Option<Place>) -> Self {
+        match (verdict, place) {
+            (Verdict::Outage, Some(place)) => Self::WithCircuit(place),
             (Verdict::Outage, None) => Self::After(Duration::from_secs(1)),
             // Should the ledger not keep what is put off, its key waits here.
             (Verdict::Retry(wait) | Verdict::SlowDown(wait) | Verdict::PutOff(wait), _) => Self::After(wait),
@@ -105,13 +106,12 @@ impl Hand {
 }
 
 /// The cheapest look whether a lane's other side is back; one that takes too long has seen that it is not.
-pub(super) async fn probe<L: Ledger, A: Actor<L::Act, L::Report>>(actor: Arc<A>, lane: usize) -> (usize, Result<(), Fault>) {
+pub(super) async fn probe<L: Ledger, A: Actor<L::Act, L::Report>>(actor: Arc<A>, lane: usize) -> Result<(), Fault> {
     let probing = AssertUnwindSafe(actor.probe(lane)).catch_unwind();
-    let outcome = match tokio::time::timeout(PROBE_MAX, probing).await {
+    match tokio::time::timeout(PROBE_MAX, probing).await {
         Ok(outcome) => outcome.unwrap_or_else(|panic| Err(panic_fault(&*panic))),
         Err(_) => Err(Fault::new(Class::Outage, "probe_timeout", format!("no answer within {PROBE_MAX:?}"))),
-    };
-    (lane, outcome)
+    }
 }
 
 /// Runs one act; a panic is a failure of class poison, not the end of the process. A request to the outside runs in the record's
@@ -119,7 +119,7 @@ pub(super) async fn probe<L: Ledger, A: Actor<L::Act, L::Report>>(actor: Arc<A>,
 pub(super) async fn act<L: Ledger, A: Actor<L::Act, L::Report>>(
     actor: Arc<A>,
     hand: Hand,
-    lane: usize,
+    place: Place,
     act: L::Act,
     is_ours: bool,
 ) -> Acted<L> {
@@ -128,7 +128,7 @@ pub(super) async fn act<L: Ledger, A: Actor<L::Act, L::Report>>(
     let acting = AssertUnwindSafe(actor.act(&record, act.clone())).catch_unwind();
     let outcome = if is_ours { acting.await } else { acting.instrument(hand.span.clone()).await };
     let outcome = outcome.unwrap_or_else(|panic| Err(ActError::from(panic_fault(&*panic))));
-    Acted { hand, lane, act, outcome, seconds: begun.elapsed().as_secs_f64() }
+    Acted { hand, place, act, outcome, seconds: begun.elapsed().as_secs_f64() }
 }
 
 pub(super) fn panic_fault(panic: &(dyn std::any::Any + Send)) -> Fault {
@@ -142,7 +142,7 @@ const PROBE_MAX: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(super) struct Timers {
     heap: BinaryHeap<Reverse<Due>>,
-    with_lane: Vec<(usize, Hand)>,
+    with_circuit: Vec<(Place, Hand)>,
     /// Longest first.
     with_breaker: Vec<Hand>,
     sequence: u64,
@@ -157,7 +157,7 @@ struct Due {
 impl Timers {
     pub(super) fn wait(&mut self, hand: Hand) {
         match hand.resume {
-            Resume::WithLane(lane) => self.with_lane.push((lane, hand)),
+            Resume::WithCircuit(place) => self.with_circuit.push((place, hand)),
             Resume::WithBreaker => self.with_breaker.push(hand),
             Resume::After(wait) => self.wait_for(hand, wait),
         }
@@ -176,11 +176,9 @@ impl Timers {
         due
     }
 
-    /// What waited for this lane.
-    pub(super) fn release_lane(&mut self, lane: usize) -> Vec<Hand> {
-        let (released, waiting) = std::mem::take(&mut self.with_lane).into_iter().partition(|(of, _)| *of == lane);
-        self.with_lane = waiting;
-        released.into_iter().map(|(_, hand)| hand).collect()
+    /// What waited for this place.
+    pub(super) fn release_place(&mut self, place: Place) -> Vec<Hand> {
+        self.with_circuit.extract_if(.., |(of, _)| *of == place).map(|(_, hand)| hand).collect()
     }
 
     /// What its breaker holds back of this partition, longest first.
@@ -196,11 +194,10 @@ impl Timers {
     /// Takes out what is meant.
     pub(super) fn withdraw(&mut self, is_meant: impl Fn(&Hand) -> bool) -> Vec<Hand> {
         let (meant, heap): (Vec<_>, Vec<_>) = std::mem::take(&mut self.heap).into_iter().partition(|Reverse(due)| is_meant(&due.hand));
-        let (with_lane, others) = std::mem::take(&mut self.with_lane).into_iter().partition(|(_, hand)| is_meant(hand));
-        (self.heap, self.with_lane) = (heap.into(), others);
+        self.heap = heap.into();
+        let with_circuit: Vec<_> = self.with_circuit.extract_if(.., |(_, hand)| is_meant(hand)).map(|(_, hand)| hand).collect();
         let with_breaker: Vec<_> = self.with_breaker.extract_if(.., |hand| is_meant(hand)).collect();
-        let with_lane = with_lane.into_iter().map(|(_, hand)| hand);
-        meant.into_iter().map(|Reverse(due)| due.hand).chain(with_lane).chain(with_breaker).collect()
+        meant.into_iter().map(|Reverse(due)| due.hand).chain(with_circuit).chain(with_breaker).collect()
     }
 
     pub(super) fn next(&self) -> Option<Instant> {
@@ -209,7 +206,7 @@ impl Timers {
 
     pub(super) fn abandon(&mut self) {
         self.heap.clear();
-        self.with_lane.clear();
+        self.with_circuit.clear();
         self.with_breaker.clear();
     }
 }

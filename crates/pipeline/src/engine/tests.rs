@@ -117,11 +117,15 @@ impl World {
 #[async_trait]
 impl Actor<String, String> for World {
     fn lanes(&self) -> Vec<LaneSpec> {
-        vec![LaneSpec { name: "erp", slots: 4, is_ours: false }]
+        vec![LaneSpec { name: "erp", slots: 4, families: &["orders", "refunds"], is_ours: false }]
     }
 
     fn lane(&self, _: &String) -> usize {
         0
+    }
+
+    fn family(&self, act: &String) -> usize {
+        usize::from(act.starts_with("refund"))
     }
 
     async fn act(&self, _: &Record, act: String) -> Result<String, ActError<String>> {

@@ -172,7 +172,7 @@ struct Printer;
 #[async_trait]
 impl Actor<Vec<OutRecord>, Vec<Position>> for Printer {
     fn lanes(&self) -> Vec<LaneSpec> {
-        vec![LaneSpec { name: "kafka", slots: 4, is_ours: true }]
+        vec![LaneSpec { name: "kafka", slots: 4, families: &["publish"], is_ours: true }]
     }
 
     fn lane(&self, _: &Vec<OutRecord>) -> usize {

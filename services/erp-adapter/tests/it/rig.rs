@@ -319,6 +319,10 @@ impl Actor<Act, Report> for FusedActor {
         self.inner.lane(act)
     }
 
+    fn family(&self, act: &Act) -> usize {
+        self.inner.family(act)
+    }
+
     async fn act(&self, record: &Record, act: Act) -> Result<Report, ActError<Report>> {
         self.fuse.cross().await;
         let done = self.inner.act(record, act).await;
@@ -336,7 +340,7 @@ struct Publisher(Arc<Mutex<Vec<OutRecord>>>);
 #[async_trait]
 impl Actor<Vec<OutRecord>, Vec<Position>> for Publisher {
     fn lanes(&self) -> Vec<LaneSpec> {
-        vec![LaneSpec { name: "kafka", slots: 64, is_ours: true }]
+        vec![LaneSpec { name: "kafka", slots: 64, families: &["publish"], is_ours: true }]
     }
 
     fn lane(&self, _: &Vec<OutRecord>) -> usize {

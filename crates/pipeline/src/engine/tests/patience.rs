@@ -49,6 +49,30 @@ async fn a_record_that_brings_its_target_down_does_not_keep_the_others_from_it()
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_may_not_book_refunds_still_places_orders() {
+    let mut rig = Rig::start();
+    let forbidden = || Fault::new(Class::Auth, "erp_forbidden", "403");
+    rig.world.failures.lock().unwrap().insert("refund 0".to_owned(), std::iter::repeat_with(forbidden).take(10_000).collect());
+    rig.send("refund 0", "refund 0");
+    rig.until(|world| *world.probes.lock().unwrap() > 0).await;
+    let begun = Instant::now();
+    for round in 1..=20 {
+        rig.send(&format!("order {round}"), &format!("order {round}"));
+        rig.send(&format!("refund {round}"), &format!("refund {round}"));
+        rig.until(|world| world.acts.lock().unwrap().iter().filter(|act| act.starts_with("order")).count() == round).await;
+        assert!(rig.world.paused.lock().unwrap().is_empty(), "orders are read on");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1), "they wait for no probe: {:?}", begun.elapsed());
+    for number in 21..1_100 {
+        rig.send(&format!("refund {number}"), &format!("refund {number}"));
+    }
+    rig.until(|world| world.paused.lock().unwrap().contains(&0)).await;
+    rig.world.failures.lock().unwrap().clear();
+    rig.until_stored(rig.next).await;
+    assert!(rig.world.paused.lock().unwrap().is_empty() && rig.world.letters.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn letters_stay_claimed_while_their_target_is_away() {
     let world = Arc::new(World::default());
     *world.away.lock().unwrap() = true;

@@ -267,7 +267,7 @@ impl Ledger for Process {
 #[async_trait]
 impl Actor<Id, Id> for Process {
     fn lanes(&self) -> Vec<LaneSpec> {
-        vec![LaneSpec { name: "erp", slots: 3, is_ours: false }]
+        vec![LaneSpec { name: "erp", slots: 3, families: &["orders"], is_ours: false }]
     }
 
     fn lane(&self, _: &Id) -> usize {
