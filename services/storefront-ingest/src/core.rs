@@ -4,5 +4,6 @@
 pub mod failover;
 pub mod gauge;
 pub mod guard;
+pub mod patience;
 pub mod raw;
 pub mod sweep;

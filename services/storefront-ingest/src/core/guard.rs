@@ -16,6 +16,12 @@ impl Version {
         let fixed = |it: DateTime<Utc>| it.to_rfc3339_opts(SecondsFormat::Nanos, true);
         format!("{}/{}", fixed(self.updated_at), fixed(self.seen_at))
     }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        let (updated_at, seen_at) = text.split_once('/')?;
+        let time = |text: &str| DateTime::parse_from_rfc3339(text).ok().map(|it| it.to_utc());
+        Some(Self { updated_at: time(updated_at)?, seen_at: time(seen_at)? })
+    }
 }
 
 /// The hash of an entity that is gone at its source: it has no content, and differs from every content.
@@ -139,6 +145,7 @@ mod tests {
         fn text_sorts_like_versions(a in (0i64..100_000, 0i64..100_000), b in (0i64..100_000, 0i64..100_000)) {
             let (a, b) = (version(a.0, a.1), version(b.0, b.1));
             prop_assert_eq!(a.cmp(&b), a.to_text().cmp(&b.to_text()));
+            prop_assert_eq!(Version::parse(&a.to_text()), Some(a));
         }
     }
 }

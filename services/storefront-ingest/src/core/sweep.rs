@@ -50,6 +50,8 @@ pub struct Sighting {
 pub struct Facts {
     /// The source's time of the last version that was accepted; of one that is gone, when that was found.
     pub known: Option<DateTime<Utc>>,
+    /// When the source showed it.
+    pub seen_at: Option<DateTime<Utc>>,
     pub sighting: Option<Sighting>,
 }
 
@@ -63,6 +65,13 @@ pub fn is_wanted(listed: &Listed, facts: &Facts) -> bool {
         Some(it) if it.updated_at >= listed.updated_at => it.age >= ORDERED_AGAIN && it.orders < ORDERS_MAX && !it.is_letter,
         Some(_) | None => true,
     }
+}
+
+/// Whether a listed version is known and may yet be another than the one that we know: sources name versions by the second, and
+/// ours was seen within that second. Read once more later, it is certain.
+pub fn is_uncertain(listed: &Listed, facts: &Facts) -> bool {
+    let is_early = |seen_at: DateTime<Utc>| seen_at < listed.updated_at + TimeDelta::seconds(1);
+    facts.known == Some(listed.updated_at) && facts.seen_at.is_some_and(is_early)
 }
 
 /// Those of a page that have to be read, each once, in its newest version.
@@ -130,11 +139,12 @@ mod tests {
     }
 
     fn known(seconds: i64) -> Facts {
-        Facts { known: Some(at(seconds)), sighting: None }
+        Facts { known: Some(at(seconds)), ..Facts::default() }
     }
 
     fn sighted(seconds: i64, age: u64, orders: i32, is_letter: bool) -> Facts {
-        Facts { known: None, sighting: Some(Sighting { updated_at: at(seconds), age: Duration::from_secs(age), orders, is_letter }) }
+        let sighting = Sighting { updated_at: at(seconds), age: Duration::from_secs(age), orders, is_letter };
+        Facts { sighting: Some(sighting), ..Facts::default() }
     }
 
     #[test]
@@ -143,6 +153,15 @@ mod tests {
         assert!(is_wanted(&listed("1", 5), &known(4)), "an older version is known");
         assert!(!is_wanted(&listed("1", 5), &known(5)));
         assert!(!is_wanted(&listed("1", 5), &known(6)), "a later one is known, or it is gone since");
+    }
+
+    #[test]
+    fn what_was_seen_within_its_second_is_uncertain() {
+        let seen = |millis| Facts { seen_at: Some(at(5) + TimeDelta::milliseconds(millis)), ..known(5) };
+        assert!(is_uncertain(&listed("1", 5), &seen(0)) && is_uncertain(&listed("1", 5), &seen(999)));
+        assert!(!is_uncertain(&listed("1", 5), &seen(1_000)), "nothing more can get this version");
+        assert!(!is_uncertain(&listed("1", 6), &seen(0)), "it is wanted anyway");
+        assert!(!is_uncertain(&listed("1", 5), &known(5)) && !is_uncertain(&listed("1", 5), &Facts::default()));
     }
 
     #[test]

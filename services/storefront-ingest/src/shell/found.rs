@@ -1,7 +1,7 @@
 //! What a listing showed, against what is known: in one transaction with the listing's own place, unknown versions are ordered
 //! as re-reads.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use connector::storefront::Listed;
@@ -10,6 +10,7 @@ use domain::{ConnectionId, EntityKind, EntityRef};
 use sqlx::Row as _;
 use store::{Error, Store, Tx};
 
+use crate::core::guard::Version;
 use crate::core::raw;
 use crate::core::sweep::{self, Facts, FoundBy, Sighting};
 
@@ -30,9 +31,10 @@ impl Finding {
             return Ok(0);
         }
         let facts = self.facts(tx, page).await?;
+        let uncertain = self.order_uncertain(tx, page, &facts).await?;
         let wanted = sweep::wanted(page, &facts);
         if wanted.is_empty() {
-            return Ok(0);
+            return Ok(uncertain);
         }
         let (ids, times): (Vec<_>, Vec<_>) = wanted.iter().map(|it| (it.id.as_str(), Some(it.updated_at))).unzip();
         self.request(tx, &ids, &times, self.reason()).await?;
@@ -42,6 +44,17 @@ impl Finding {
                      set orders = case when s.updated_at < excluded.updated_at then 1 else s.orders + 1 end,
                          updated_at = excluded.updated_at, ordered_at = now()";
         sqlx::query(sql).bind(self.connection.as_str()).bind(self.kind.as_str()).bind(&ids).bind(&times).execute(tx).await?;
+        Ok(uncertain + count(ids.len()))
+    }
+
+    /// Only the scan has the time: it would be every entity that changes, once more.
+    async fn order_uncertain(&self, tx: &mut Tx, page: &[Listed], facts: &HashMap<String, Facts>) -> Result<i64, Error> {
+        let is_uncertain = |it: &&Listed| self.by == FoundBy::Scan && facts.get(&it.id).is_some_and(|facts| sweep::is_uncertain(it, facts));
+        let ids: BTreeSet<&str> = page.iter().filter(is_uncertain).map(|it| it.id.as_str()).collect();
+        let ids: Vec<&str> = ids.into_iter().collect();
+        if !ids.is_empty() {
+            self.request(tx, &ids, &vec![None; ids.len()], "what is known was seen within the second of its version").await?;
+        }
         Ok(count(ids.len()))
     }
 
@@ -80,7 +93,7 @@ impl Finding {
     }
 
     async fn facts(&self, tx: &mut Tx, page: &[Listed]) -> Result<HashMap<String, Facts>, Error> {
-        let sql = "select i.id, e.updated_at as known, s.updated_at as sighted, s.orders,
+        let sql = "select i.id, e.updated_at as known, e.source_version, s.updated_at as sighted, s.orders,
                      extract(epoch from now() - s.ordered_at)::float8 as age,
                      s.id is not null and exists (
                        select from letters.letter l
@@ -108,7 +121,8 @@ impl Finding {
                     is_letter: row.try_get("is_letter")?,
                 }),
             };
-            facts.insert(row.try_get("id")?, Facts { known: row.try_get("known")?, sighting });
+            let version = row.try_get::<Option<&str>, _>("source_version")?.and_then(Version::parse);
+            facts.insert(row.try_get("id")?, Facts { known: row.try_get("known")?, seen_at: version.map(|it| it.seen_at), sighting });
         }
         Ok(facts)
     }

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bus::Producer;
 use chrono::{DateTime, Utc};
@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use crate::core::patience::Patience;
 use crate::core::raw;
 use crate::core::sweep::{FoundBy, has_room};
 use crate::metrics::Metrics;
@@ -85,82 +86,106 @@ impl Seen {
 }
 
 impl ReReads {
-    /// A read that is cut off by the stop is done again.
+    /// Connection by connection, side by side: a shop that is slow or away keeps no other waiting. A read that is cut off by the stop
+    /// is done again.
     pub async fn run(self, stop: CancellationToken) {
-        stop.run_until_cancelled(Arc::new(self).work()).await;
+        let this = Arc::new(self);
+        let mut lines: JoinSet<()> = this.connections.keys().map(|it| Arc::clone(&this).work(it.clone())).collect();
+        let over = async {
+            while lines.join_next().await.transpose().expect("re-reads do not panic").is_some() {}
+            stop.cancelled().await;
+        };
+        stop.run_until_cancelled(over).await;
     }
 
-    async fn work(self: Arc<Self>) {
+    async fn work(self: Arc<Self>, connection: ConnectionId) {
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut patience = Patience::new(SLOTS);
         loop {
             ticks.tick().await;
-            while self.turn().await == CLAIMED_MAX {}
+            while self.turn(&connection, &mut patience).await == SLOTS {}
         }
     }
 
     /// What a delivery told meanwhile has not to be read.
-    async fn drop_known(&self) -> Result<(), Error> {
+    async fn drop_known(&self, connection: &ConnectionId) -> Result<(), Error> {
         let sql = "delete from ingest.reread r using ingest.entity e
-                   where r.wanted is not null and (r.claimed_until is null or r.claimed_until < now())
+                   where r.source = $1 and r.wanted is not null and (r.claimed_until is null or r.claimed_until < now())
                      and e.source = r.source and e.kind = r.kind and e.id = r.id and e.updated_at >= r.wanted";
-        let known = sqlx::query(sql).execute(self.store.pool()).await?.rows_affected();
+        let known = sqlx::query(sql).bind(connection.as_str()).execute(self.store.pool()).await?.rows_affected();
         self.metrics.rereads("known", known);
         Ok(())
     }
 
-    /// Side by side: a shop that answers slowly does not keep others waiting. Returns how many there were.
-    async fn turn(self: &Arc<Self>) -> i64 {
-        let due = self.claim().await.unwrap_or_else(|error| {
+    /// Returns how many there were.
+    async fn turn(self: &Arc<Self>, connection: &ConnectionId, patience: &mut Patience) -> usize {
+        let allowed = patience.allows(Instant::now());
+        if allowed == 0 {
+            return 0;
+        }
+        let due = self.claim(connection, allowed).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "re-reads wait for the database");
             Vec::new()
         });
-        let count = i64::try_from(due.len()).unwrap_or(i64::MAX);
         let mut reading = JoinSet::new();
         for it in due {
             let this = Arc::clone(self);
             reading.spawn(async move { this.one(&it).await }.instrument(telemetry::spans::job("reread")));
         }
-        reading.join_all().await;
-        count
+        let ends = reading.join_all().await;
+        let was_away = patience.is_away();
+        patience.heard(Instant::now(), &ends);
+        match (was_away, patience.is_away()) {
+            (false, true) => tracing::warn!(%connection, runbook = RUNBOOK, "no re-read comes through, they wait"),
+            (true, false) => tracing::info!(%connection, "re-reads come through again"),
+            _ => {}
+        }
+        ends.len()
     }
 
-    /// Only of connections that are configured here; a request for another one waits until it is. What deliveries asked for goes
-    /// first, then sweeps; scans and backfills last, and only while the platform's budget has room for live traffic.
-    async fn claim(&self) -> Result<Vec<Due>, Error> {
-        self.drop_known().await?;
+    /// What deliveries asked for goes first, then sweeps; scans and backfills last, and only while the platform's budget has room for
+    /// live traffic. A request for a connection that is not configured here waits until it is.
+    async fn claim(&self, connection: &ConnectionId, max: usize) -> Result<Vec<Due>, Error> {
+        self.drop_known(connection).await?;
         let sql = "update ingest.reread set claimed_until = now() + interval '60 seconds', attempts = attempts + 1
                    where (source, kind, id) in (
                      select source, kind, id from ingest.reread
-                     where due_at <= now() and (claimed_until is null or claimed_until < now()) and source = any($1)
-                       and (priority < 2 or source = any($4))
+                     where due_at <= now() and (claimed_until is null or claimed_until < now()) and source = $1 and (priority < 2 or $4)
                      order by priority, due_at limit $2 for update skip locked)
                    returning source, kind, id, generation, attempts, reason = $3 as was_missing, found_by, now() as claimed_at";
-        let sources: Vec<&str> = self.connections.keys().map(ConnectionId::as_str).collect();
-        let has_room = |it: &&ConnectionId| has_room(self.listings.get(*it).and_then(|it| it.spare()), self.reserve);
-        let roomy: Vec<&str> = self.connections.keys().filter(has_room).map(ConnectionId::as_str).collect();
-        let rows = sqlx::query(sql).bind(sources).bind(CLAIMED_MAX).bind(MISSING).bind(roomy).fetch_all(self.store.pool()).await?;
+        let has_room = has_room(self.listings.get(connection).and_then(|it| it.spare()), self.reserve);
+        let rows = sqlx::query(sql)
+            .bind(connection.as_str())
+            .bind(i64::try_from(max).unwrap_or(i64::MAX))
+            .bind(MISSING)
+            .bind(has_room)
+            .fetch_all(self.store.pool())
+            .await?;
         rows.iter().map(Due::read).collect()
     }
 
-    async fn one(&self, due: &Due) {
-        let settled = match self.look(due).await {
+    /// How its look ended, whatever became of storing that.
+    async fn one(&self, due: &Due) -> Result<(), Fault> {
+        let (settled, end) = match self.look(due).await {
             Ok(seen) => {
                 self.metrics.reread(seen.as_str());
-                match seen {
+                let settled = match seen {
                     Seen::There | Seen::Gone => self.done(due).await,
                     Seen::Missing => self.again(due, MISSING_PAUSE, Some(MISSING)).await,
-                }
+                };
+                (settled, Ok(()))
             }
             Err(fault) => {
                 self.metrics.reread("failed");
                 let wait = tell(due, &fault);
-                self.again(due, wait, None).await
+                (self.again(due, wait, None).await, Err(fault))
             }
         };
         if let Err(error) = settled {
             tracing::debug!(%error, "a re-read is done once more: its end was not stored");
         }
+        end
     }
 
     /// What an API does not show right after a change may be on its way to the replica that answered: gone is what is missing
@@ -220,7 +245,7 @@ impl ReReads {
 fn tell(due: &Due, fault: &Fault) -> Duration {
     let backoff = Duration::from_secs(1 << due.attempts.clamp(0, 8));
     let wait = fault.retry_after.unwrap_or(backoff).min(WAIT_MAX);
-    let (entity, attempts, code, runbook) = (&due.entity, due.attempts, fault.code, "docs/runbooks/rereads-failing.md");
+    let (entity, attempts, code, runbook) = (&due.entity, due.attempts, fault.code, RUNBOOK);
     match fault.class.answer() {
         Answer::Letter => {
             tracing::error!(%entity, attempts, code, error = %fault, ?wait, runbook, "a re-read is refused; it is tried again")
@@ -234,9 +259,10 @@ fn corrupt(what: &'static str) -> Error {
     Error::Corrupt { what, source: "it does not parse".into() }
 }
 
-/// At once; the connector keeps to the platform's pace.
-const CLAIMED_MAX: i64 = 16;
+/// Of one shop at once; the connector keeps to the platform's pace.
+const SLOTS: usize = 16;
 /// The reason that a request has after a look that found nothing.
 const MISSING: &str = "its source did not show it";
 const MISSING_PAUSE: Duration = Duration::from_secs(3);
 const WAIT_MAX: Duration = Duration::from_secs(600);
+const RUNBOOK: &str = "docs/runbooks/rereads-failing.md";

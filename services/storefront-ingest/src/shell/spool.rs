@@ -86,10 +86,16 @@ impl Drain {
     }
 
     async fn drain_own(&self) -> Result<(), Fault> {
+        let mut is_there = false;
         loop {
             let rows = spool::oldest(&self.store, &self.instance, ROWS).await?;
             if rows.is_empty() {
                 return Ok(());
+            }
+            // What is claimed is taken over by nobody, and another instance may reach Kafka where this one does not.
+            if !is_there {
+                self.producer.probe(PROBE).await?;
+                is_there = true;
             }
             let ids: Vec<i64> = rows.iter().map(|it| it.id).collect();
             spool::claim(&self.store, &ids, CLAIM).await?;

@@ -164,6 +164,31 @@ async fn a_door_that_opens_before_kafka_is_there_is_ready() {
     running.stop().await;
 }
 
+/// One is cut off from Kafka and has it spooled, the other one is not: it brings those deliveries to Kafka as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_instances_that_disagree_about_kafka_bring_everything_there_once() {
+    let Some(kafka) = testkit::kafka().await else { return };
+    let (prefix, database) = (testkit::prefix(), testkit::database().await);
+    let bus = BusSettings::local(kafka).with_prefix(prefix.clone());
+    bus::topics::apply(&bus, &table(), 1, 1).await.unwrap();
+    let nowhere = BusSettings::local(format!("127.0.0.1:{}", testkit::free_port())).with_prefix(prefix);
+    let (rig, cut_off) = (Rig::with(bus, database.clone(), hasty()).await, Rig::with(nowhere, database, hasty()).await);
+    let (running, beside) = (rig.start().await, cut_off.start().await);
+    for number in 0..10 {
+        assert_eq!(rig.deliver(&format!("here {number}"), "{}").await.status, 200);
+        assert_eq!(cut_off.deliver(&format!("there {number}"), "{}").await.status, 200);
+    }
+    assert_eq!(rig.count(IN_SPOOL).await, 10);
+    let half_a_minute = "update ingest.spool set received_at = received_at - interval '30 seconds'";
+    sqlx::query(half_a_minute).execute(rig.store.pool()).await.unwrap();
+    eventually_eq(SOON, 0, async || rig.count(IN_SPOOL).await).await;
+    let account = rig.settled().await;
+    assert!(account.balances(), "{:?}", account.checks);
+    assert_eq!((rig.distinct().await, account.count("dead")), (20, 20));
+    running.stop().await;
+    beside.stop().await;
+}
+
 /// Before the disk is: other things need it too. What an earlier process left counts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_spool_sends_deliveries_back() {

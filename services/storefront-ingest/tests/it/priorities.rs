@@ -1,6 +1,6 @@
 //! Whose re-reads go first, whose wait while the platform's budget is low, and what is ordered at all.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,30 +11,41 @@ use chrono::{DateTime, Utc};
 use connector::storefront::{ListFrom, ListPage, Listed, Listing, ReRead};
 use contracts::topics;
 use domain::{EntityKind, EntityRef};
-use fault::Fault;
+use fault::{Class, Fault};
 use storefront_ingest::core::raw;
 use storefront_ingest::core::sweep::FoundBy;
 use storefront_ingest::metrics::Metrics;
 use storefront_ingest::shell::entities::request_rereads;
 use storefront_ingest::shell::found::Finding;
 use storefront_ingest::shell::reread::ReReads;
-use testkit::eventually_eq;
+use testkit::{eventually, eventually_eq};
 use tokio_util::sync::CancellationToken;
 
 use super::group::{Group, at, shop};
 use super::rig::{Rig, SOON};
 
-/// A source that answers everything, remembers what it was asked, and says whether its budget is low.
+/// A source that answers everything unless it is away, remembers what it was asked, and says whether its budget is low.
 #[derive(Default)]
 struct Source {
     asked: Mutex<Vec<String>>,
     is_low: AtomicBool,
+    is_away: AtomicBool,
+    /// How many were asked for at once, of each request.
+    at_once: Mutex<Vec<usize>>,
+    running: AtomicUsize,
 }
 
 #[async_trait]
 impl ReRead for Source {
     async fn read(&self, entity: &EntityRef) -> Result<Option<(String, Bytes)>, Fault> {
         self.asked.lock().unwrap().push(entity.id.clone());
+        if self.is_away.load(Ordering::Relaxed) {
+            let at_once = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+            self.at_once.lock().unwrap().push(at_once);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            self.running.fetch_sub(1, Ordering::SeqCst);
+            return Err(Fault::new(Class::Outage, "shopify_unreachable", "connection refused"));
+        }
         Ok(Some(("orders/graphql".to_owned(), Bytes::from_static(b"{}"))))
     }
 }
@@ -109,6 +120,21 @@ async fn scans_and_backfills_wait_while_the_budget_is_low() {
     assert_eq!(source.asked.lock().unwrap().len(), 35);
     assert_eq!(rig.count("select count(*) from ingest.reread where found_by in ('scan', 'backfill')").await, 32);
     source.is_low.store(false, Ordering::Relaxed);
+    eventually_eq(SOON, 0, async || rig.count("select count(*) from ingest.reread").await).await;
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shop_that_is_away_is_looked_for_by_one_request_at_a_time() {
+    let Some(rig) = Rig::new().await else { return };
+    waiting(&rig).await;
+    let source = Arc::new(Source::default());
+    source.is_away.store(true, Ordering::Relaxed);
+    let stop = start(&rig, &source);
+    eventually(SOON, async || if source.at_once.lock().unwrap().len() >= 24 { Ok(()) } else { Err("it is not looked for") }).await;
+    let at_once = source.at_once.lock().unwrap().clone();
+    assert!(at_once[16..].iter().all(|it| *it == 1), "{at_once:?}");
+    source.is_away.store(false, Ordering::Relaxed);
     eventually_eq(SOON, 0, async || rig.count("select count(*) from ingest.reread").await).await;
     stop.cancel();
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use contracts::headers::FOUND_BY;
 use contracts::topics;
 use domain::EntityKind;
@@ -248,7 +248,8 @@ async fn what_is_gone_without_a_word_is_found_by_the_scan() {
     // A source that hides things must not look like one that has lost them.
     let missing = "select missing from ingest.scan where kind = 'order'";
     eventually_eq(SOON, 1, async || rig.count(missing).await).await;
-    assert_eq!((orders(&rig).await, rig.count("select count(*) from ingest.reread where found_by = 'scan'").await), (4, 0));
+    let looked_for = "select count(*) from ingest.reread where reason = 'its source did not list it'";
+    assert_eq!((orders(&rig).await, rig.count(looked_for).await), (4, 0));
     running.stop().await;
 
     settings.sweep.missing_max = 10;
@@ -288,6 +289,50 @@ async fn what_a_listing_once_left_out_is_found_by_the_scan() {
     let known: String = sqlx::query_scalar("select id from ingest.entity where kind = 'order'").fetch_one(rig.store.pool()).await.unwrap();
     assert_eq!(known, hidden.to_string());
     running.stop().await;
+}
+
+/// Two changes in one second have one version. A sweep lists nothing new; the scan reads once what it can't be certain of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_change_within_a_second_is_found_by_the_scan() {
+    let Some(rig) = Rig::new().await else { return };
+    let mut settings = sweeping(&rig);
+    let running = rig.start_with(settings.clone()).await;
+    let shop = rig.shop.shop();
+    let id = place(shop, 1)[0];
+    shop.settled(SOON).await.unwrap();
+    eventually_eq(SOON, 1, async || orders(&rig).await).await;
+    running.stop().await;
+    unheard(shop, |shop| shop.annotate(id, "nobody was told").unwrap());
+    let version = "select updated_at from ingest.entity where kind = 'order'";
+    let told: DateTime<Utc> = sqlx::query_scalar(version).fetch_one(rig.store.pool()).await.unwrap();
+    shop.backdate(id, told).unwrap();
+    let noted = "select count(*) from ingest.entity where kind = 'order' and position('nobody was told'::bytea in body) > 0";
+    let running = rig.start_with(settings.clone()).await;
+    swept(&rig, 2).await;
+    assert_eq!(rig.count(noted).await, 0);
+    running.stop().await;
+
+    let in_its_second = "select count(*) from ingest.entity where updated_at > now() - interval '1 second'";
+    eventually_eq(SOON, 0, async || rig.count(in_its_second).await).await;
+    settings.sweep.scan_interval = Duration::from_millis(100);
+    let running = rig.start_with(settings).await;
+    eventually_eq(SOON, 1, async || rig.count(noted).await).await;
+    scanned(&rig).await;
+    let reads = || shop.log().effects().received("order").count();
+    let before = reads();
+    scanned(&rig).await;
+    assert_eq!(reads(), before, "it is certain now");
+    balances(&rig).await;
+    running.stop().await;
+}
+
+/// One whole scan of orders from now on, and what it ordered is read.
+async fn scanned(rig: &Rig) {
+    let sql =
+        "select coalesce(max(extract(epoch from begun_at) * 1000000), 0)::bigint from ingest.scan where kind = 'order' and state = 'done'";
+    let before = rig.count(sql).await;
+    eventually(SOON, async || if rig.count(sql).await > before { Ok(()) } else { Err("no scan has ended") }).await;
+    eventually_eq(SOON, 0, async || rig.count("select count(*) from ingest.reread").await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,5 @@
 //! The full scan: lists everything within its horizon, slowly, and compares it with what we know. It finds what a sweep can't:
-//! what is gone at the source without a word, and what a listing once left out.
+//! what is gone at the source without a word, what a listing once left out, and what changed twice within a second.
 
 use chrono::{DateTime, Utc};
 use connector::storefront::{ListFrom, ListPage};
