@@ -55,6 +55,8 @@ pub mod dlq {
     pub const ORIGIN_OFFSET: &str = "dlq.origin.offset";
     pub const ERROR_CLASS: &str = "dlq.error.class";
     pub const ERROR_CODE: &str = "dlq.error.code";
+    /// The code's page in the documentation.
+    pub const ERROR_PAGE: &str = "dlq.error.page";
     /// At most 1,024 characters.
     pub const ERROR_MESSAGE: &str = "dlq.error.message";
     pub const ERROR_FINGERPRINT: &str = "dlq.error.fingerprint";
@@ -66,7 +68,7 @@ pub mod dlq {
     pub const VALUE_OMITTED: &str = "dlq.value_omitted";
 
     /// All of the above.
-    pub const ALL: [&str; 16] = [
+    pub const ALL: [&str; 17] = [
         SCHEMA,
         ID,
         GROUP,
@@ -77,6 +79,7 @@ pub mod dlq {
         ORIGIN_OFFSET,
         ERROR_CLASS,
         ERROR_CODE,
+        ERROR_PAGE,
         ERROR_MESSAGE,
         ERROR_FINGERPRINT,
         ATTEMPTS,

@@ -85,7 +85,7 @@ impl Relay {
 }
 
 /// One header per field; a re-failure replaces them, nothing is appended.
-fn described(letter: &Letter) -> [(&'static str, String); 15] {
+fn described(letter: &Letter) -> [(&'static str, String); 16] {
     let text = |it: &Option<String>| it.clone().unwrap_or_default();
     [
         (dlq::SCHEMA, "1".to_owned()),
@@ -98,6 +98,7 @@ fn described(letter: &Letter) -> [(&'static str, String); 15] {
         (dlq::ORIGIN_OFFSET, letter.offset.to_string()),
         (dlq::ERROR_CLASS, text(&letter.class)),
         (dlq::ERROR_CODE, text(&letter.code)),
+        (dlq::ERROR_PAGE, letter.code.as_deref().map(fault::page).unwrap_or_default()),
         (dlq::ERROR_MESSAGE, text(&letter.message).chars().take(1024).collect()),
         (dlq::ERROR_FINGERPRINT, text(&letter.fingerprint)),
         (dlq::ATTEMPTS, letter.attempts.to_string()),

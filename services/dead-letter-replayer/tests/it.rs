@@ -216,6 +216,7 @@ async fn every_dead_letter_is_published_with_the_original_record_and_what_went_w
         (dlq::ORIGIN_OFFSET, "41"),
         (dlq::ERROR_CLASS, "business_rejected"),
         (dlq::ERROR_CODE, "erp_refused"),
+        (dlq::ERROR_PAGE, "docs/errors/erp_refused.md"),
         (dlq::ATTEMPTS, "2"),
     ] {
         assert_eq!(copy.headers.text(name), Some(value), "{name}");
