@@ -102,6 +102,13 @@ chaos-kill-points: setup ## Have each process die wherever that must be harmless
 	cargo build --workspace --bins
 	TRADEWIND_BUILT=1 target/armed/chaos --seed $(SEED) --rate 3 --kill-points $(REPEATS) --stall $(STALL) --programs target/armed
 
+# Under load, two instances of each service.
+ENDS ?= 500
+
+.PHONY: chaos-ends
+chaos-ends: setup build ## Ask processes to end, one after the other, five hundred times (ENDS=500): each does within its grace period
+	TRADEWIND_BUILT=1 target/debug/chaos --seed $(SEED) --ends $(ENDS)
+
 # Of each target.
 SECONDS ?= 60
 

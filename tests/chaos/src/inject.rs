@@ -1,9 +1,9 @@
 //! Does a fault to the world, and undoes it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use e2e::{Installation, SOON};
+use e2e::Installation;
 use sandbox::faults::{Fault as Spoiled, RetryAfter, Rule};
 use tokio::time::sleep;
 
@@ -43,7 +43,7 @@ async fn begin(it: &Installation, parts: &mut Breakable, fault: &Fault, lasting:
         Fault::Way(edge, toxic) => parts.edges[edge].set_for(*toxic, lasting),
         Fault::Killed(program, which) => parts.process(*program, *which).service().kill(),
         Fault::Ended(program, which) => {
-            let ended = parts.process(*program, *which).service().terminate(SOON).await;
+            let ended = parts.process(*program, *which).service().terminate(GRACE).await;
             anyhow::ensure!(ended.code().is_some_and(|it| ENDED_WELL.contains(&it)), "{} ended with {ended} at SIGTERM", program.name());
         }
         Fault::Frozen(program, which) => parts.process(*program, *which).service().freeze(),
@@ -54,6 +54,10 @@ async fn begin(it: &Installation, parts: &mut Breakable, fault: &Fault, lasting:
             }
         }
         Fault::ShopThrottles => it.shop.throttle(5),
+        Fault::WebhooksLost => {
+            next_second().await;
+            it.shop.hold();
+        }
         Fault::ShopFails => {
             it.shop.plan().add(Rule::new(Spoiled::status(503)).share(0.5).always().lasting(lasting))?;
         }
@@ -72,14 +76,24 @@ async fn end(it: &Installation, parts: &mut Breakable, fault: &Fault) -> anyhow:
         Fault::Killed(program, which) | Fault::Ended(program, which) => parts.process(*program, *which).service().restart(),
         Fault::Frozen(program, which) => parts.process(*program, *which).service().thaw(),
         Fault::Erp(Answer::Flaps) => it.erp.restore().await,
+        Fault::WebhooksLost => drop(it.shop.lose()),
         _ => {}
     }
     Ok(())
 }
 
+/// The shop's versions are whole seconds: of two changes in one second, a listing does not show that the second one was not told.
+async fn next_second() {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    sleep(Duration::from_secs(1) - Duration::from_nanos(since_epoch.subsec_nanos().into())).await;
+}
+
 /// All done, or the rest left to the next start: with a broker or a database that is just back, not everything can be brought
 /// to its end within the grace period.
 const ENDED_WELL: [i32; 2] = [0, 75];
+
+/// What Kubernetes gives unless told otherwise (`terminationGracePeriodSeconds`); who still runs is killed.
+const GRACE: Duration = Duration::from_secs(30);
 
 async fn end_sessions(it: &Installation, lasting: Duration) -> anyhow::Result<()> {
     let others = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";

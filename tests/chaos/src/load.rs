@@ -6,7 +6,7 @@ use e2e::{Installation, key, order};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
-use sandbox::payloads::{DiscountWish, EditWish, OrderWish, PaymentWish};
+use sandbox::payloads::{DiscountWish, EditWish, OrderWish, PaymentWish, RefundWish};
 use sandbox::shopify::{Happened, RawDelivery};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ pub(crate) const UNKNOWN_SKU: &str = "CAP-NEW";
 #[derive(Debug, Default)]
 pub(crate) struct Done {
     pub(crate) orders: u64,
+    pub(crate) refunds: u64,
     pub(crate) repeats: u64,
     /// Signed bodies that are no orders.
     pub(crate) poison: u64,
@@ -33,6 +34,8 @@ pub(crate) struct Load {
     draw: StdRng,
     /// Neither paid nor cancelled yet.
     open: Vec<u64>,
+    /// Nothing of it came back yet.
+    paid: Vec<u64>,
     /// SKUs that the ERP has.
     known: Vec<String>,
     done: Done,
@@ -41,7 +44,7 @@ pub(crate) struct Load {
 impl Load {
     pub(crate) fn new(seed: u64, it: &Installation) -> Self {
         let known = it.erp.settings().items.iter().map(|it| it.sku.clone()).collect();
-        Self { draw: StdRng::seed_from_u64(seed), open: Vec::new(), known, done: Done::default() }
+        Self { draw: StdRng::seed_from_u64(seed), open: Vec::new(), paid: Vec::new(), known, done: Done::default() }
     }
 
     /// So many times a second, until it is told to stop.
@@ -58,7 +61,8 @@ impl Load {
     fn happen(&mut self, it: &Installation) {
         let happened = match self.draw.random_range(0..100) {
             0..45 => self.place(it),
-            45..58 => self.pay_an_open_order(it),
+            45..56 => self.pay_an_open_order(it),
+            56..58 => self.refund_a_paid_order(it),
             58..64 => self.with_an_open_order(|id| it.shop.annotate(id, "please wrap it")),
             64..70 => self.with_an_open_order(|id| it.shop.edit(id, &one_more("POSTER"))),
             70..74 => self.cancel_an_open_order(it),
@@ -93,7 +97,17 @@ impl Load {
     /// From then on its lines stay as they are: an ERP refuses to change what it has sold.
     fn pay_an_open_order(&mut self, it: &Installation) -> Option<Happened> {
         let id = self.close()?;
+        self.paid.push(id);
         it.shop.pay(id).ok()
+    }
+
+    /// One piece, which goes back to where it lay.
+    fn refund_a_paid_order(&mut self, it: &Installation) -> Option<Happened> {
+        let chosen = self.draw.random_range(0..self.paid.len().max(1));
+        let id = (chosen < self.paid.len()).then(|| self.paid.swap_remove(chosen))?;
+        let line = it.shop.order(id)?.lines.first()?.id;
+        self.done.refunds += 1;
+        it.shop.refund(id, &RefundWish::line(line, 1)).ok()
     }
 
     fn cancel_an_open_order(&mut self, it: &Installation) -> Option<Happened> {

@@ -9,6 +9,7 @@ mod figures;
 mod inject;
 mod invariants;
 mod load;
+mod lost;
 mod mending;
 mod proxy;
 mod report;
@@ -61,6 +62,9 @@ struct Args {
     /// Nothing breaks at random: each process dies so many times at each of its kill points.
     #[arg(long, value_name = "TIMES", default_value_t = 0)]
     kill_points: usize,
+    /// Nothing breaks at random: so many processes are asked to end, one after the other, each within its grace period.
+    #[arg(long, value_name = "TIMES", default_value_t = 0, conflicts_with = "kill_points")]
+    ends: usize,
     /// At those kill points only whose names begin so, such as `letter.`: to find out more about one of them.
     #[arg(long, value_name = "NAME", default_value = "")]
     kill_at: String,
@@ -87,11 +91,14 @@ impl Args {
         let mut plan = match &self.schedule {
             Some(path) => Plan::read(path)?,
             None => {
-                let time = if self.kill_points > 0 { Duration::ZERO } else { Duration::from_secs(self.seconds) };
                 let (kill_points, kill_at, stall) = (self.kill_points, self.kill_at.clone(), Duration::from_secs(self.stall));
                 // The more there is to mend, the longer it takes.
                 let patience = schedule::patience() + self.seconds / 4;
-                let faults = schedule::schedule(seed, time, self.calm);
+                let faults = match (self.kill_points, self.ends) {
+                    (0, 0) => schedule::schedule(seed, Duration::from_secs(self.seconds), self.calm),
+                    (0, ends) => schedule::ends(seed, ends),
+                    _ => Vec::new(),
+                };
                 Plan { seed, rate: self.rate, kill_points, kill_at, stall, patience, faults }
             }
         };

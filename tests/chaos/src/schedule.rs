@@ -84,6 +84,8 @@ pub(crate) enum Fault {
     /// What the shop's API does.
     ShopThrottles,
     ShopFails,
+    /// What it would have told is never told.
+    WebhooksLost,
     /// While the first one lasts, the others, one after the other.
     Within(Box<Fault>, Vec<Planned>),
 }
@@ -174,6 +176,21 @@ pub(crate) fn schedule(seed: u64, time: Duration, calm: u32) -> Vec<Planned> {
     planned
 }
 
+/// So many processes that are asked to end, one after the other.
+pub(crate) fn ends(seed: u64, count: usize) -> Vec<Planned> {
+    let mut draw = StdRng::seed_from_u64(seed);
+    let end = || {
+        let (program, which) = a_process(&mut draw);
+        Planned { after: Duration::from_millis(draw.random_range(0..1_000)), lasting: Duration::ZERO, fault: Fault::Ended(program, which) }
+    };
+    std::iter::repeat_with(end).take(count).collect()
+}
+
+fn a_process(draw: &mut StdRng) -> (Program, Which) {
+    let program = *Program::ALL.choose(draw).expect("there are five");
+    (program, if draw.random_bool(0.5) { Which::First } else { Which::Second })
+}
+
 /// What a round breaks.
 #[derive(Debug, Clone, Copy)]
 enum Part {
@@ -201,8 +218,7 @@ fn plan(draw: &mut StdRng, part: Part) -> Planned {
 }
 
 fn with_a_death(draw: &mut StdRng, outer: Planned) -> Planned {
-    let program = *Program::ALL.choose(draw).expect("there are five");
-    let which = if draw.random_bool(0.5) { Which::First } else { Which::Second };
+    let (program, which) = a_process(draw);
     let third = Duration::from_millis(outer.lasting.as_millis() as u64 / 3);
     let death = Planned { after: third, lasting: third, fault: Fault::Killed(program, which) };
     Planned { fault: Fault::Within(Box::new(outer.fault), vec![death]), ..outer }
@@ -213,7 +229,7 @@ fn plan_one(draw: &mut StdRng, part: Part) -> Planned {
         Part::Kafka => (if draw.random_bool(0.6) { Fault::KafkaKilled } else { Fault::KafkaFrozen }, 10.0),
         Part::Postgres => (if draw.random_bool(0.6) { Fault::PostgresKilled } else { Fault::PostgresFrozen }, 8.0),
         Part::Database => (if draw.random_bool(0.5) { Fault::SessionsEnded } else { Fault::TableLocked }, 4.0),
-        Part::Shop => (if draw.random_bool(0.5) { Fault::ShopThrottles } else { Fault::ShopFails }, 3.0),
+        Part::Shop => ([Fault::ShopThrottles, Fault::ShopFails, Fault::WebhooksLost][draw.random_range(0..3)].clone(), 3.0),
         Part::Erp => (Fault::Erp(*ANSWERS.choose(draw).expect("there are some")), 6.0),
         Part::Way => (Fault::Way(*Edge::ALL.choose(draw).expect("there are five"), toxic(draw)), 5.0),
         Part::Service(program) => {
@@ -301,6 +317,12 @@ mod tests {
         for (calm, usual) in calm.iter().zip(&usual) {
             assert_eq!((&calm.fault, calm.lasting, calm.after), (&usual.fault, usual.lasting, usual.after * 3));
         }
+    }
+
+    #[test]
+    fn all_processes_are_asked_to_end() {
+        let asked: BTreeSet<_> = ends(7, 200).into_iter().map(|it| format!("{:?}", it.fault)).collect();
+        assert_eq!(asked.len(), 10, "{asked:?}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::Decimal;
 use sandbox::effects::Kind;
-use sandbox::payloads::{FinancialStatus, ShopOrder};
+use sandbox::payloads::{FinancialStatus, ShopOrder, ShopRefund};
 
 use testkit::eventually;
 
@@ -17,7 +17,7 @@ pub fn assert_once(installation: &Installation) {
 }
 
 /// Every order of the shop is one sale of the ERP, of the amount and in the state that it has in the shop; one that was
-/// cancelled may have ended before it got there. Returns those that are not.
+/// cancelled may have ended before it got there. And every refund of it is one of its own. Returns those that are not.
 pub fn not_once(installation: &Installation) -> Vec<String> {
     let mut wrong = Vec::new();
     for order in installation.shop.orders() {
@@ -31,9 +31,25 @@ pub fn not_once(installation: &Installation) -> Vec<String> {
         if !is_right {
             wrong.push(format!("{} {} of {}, {:?}: {sales:?}", order.id, order.name, amount(&order), order.financial_status()));
         }
+        // What was paid for and cancelled goes back by the one or by the other.
+        for refund in order.refunds.iter().filter(|_| !order.is_cancelled()) {
+            let (given, booked) = (money_back(refund), refunded_in_erp(installation, refund.id));
+            if booked != [-given] {
+                wrong.push(format!("refund {} of {given} for {}: {booked:?}", refund.id, order.id));
+            }
+        }
     }
     wrong.extend(installation.erp.effects().repeated("sale.sale.create").into_iter().map(|it| format!("created again: {it:?}")));
     wrong
+}
+
+/// What the ERP's sales for a refund come to: one, unless something is wrong.
+pub fn refunded_in_erp(installation: &Installation, refund: u64) -> Vec<Decimal> {
+    installation.erp.sales_of(&format!("refund:{refund}")).iter().map(|it| it.total).collect()
+}
+
+pub fn money_back(refund: &ShopRefund) -> Decimal {
+    refund.transactions.iter().map(|it| it.amount.shop).sum()
 }
 
 /// What the sale has to come to. Refunds are sales of their own.

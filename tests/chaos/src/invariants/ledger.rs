@@ -71,7 +71,7 @@ pub(super) fn no_phantoms(of: &Evidence<'_>) -> Finding {
 }
 
 pub(super) fn contents_agree(of: &Evidence<'_>) -> Finding {
-    finding(format!("{} orders", of.it.shop.orders().len()), e2e::not_once(of.it))
+    finding(format!("{} orders, {} refunds", of.it.shop.orders().len(), of.done.refunds), e2e::not_once(of.it))
 }
 
 pub(super) fn nothing_is_left(of: &Evidence<'_>) -> Finding {

@@ -1,24 +1,14 @@
 //! What becomes of an order in the shop becomes of its sale in the ERP.
 
-use domain::Decimal;
-use sandbox::payloads::{PaymentWish, RefundWish, ShopRefund};
+use sandbox::payloads::{PaymentWish, RefundWish};
 use sandbox::shopify::{Release, WebhookSettings};
 use testkit::{eventually, eventually_eq};
 
-use e2e::{Installation, SOON, Setup, assert_once, mugs, stock_agrees};
+use e2e::{Installation, SOON, Setup, assert_once, money_back, mugs, refunded_in_erp, stock_agrees};
 
 /// The states of an order's sales: one, unless something is wrong.
 fn states(it: &Installation, web_id: &str) -> Vec<&'static str> {
     it.erp.sales_of(web_id).iter().map(|it| it.state).collect()
-}
-
-/// What the ERP's sales for a refund come to: one, unless something is wrong.
-fn refunded_in_erp(it: &Installation, refund: u64) -> Vec<Decimal> {
-    it.erp.sales_of(&format!("refund:{refund}")).iter().map(|it| it.total).collect()
-}
-
-fn money_back(refund: &ShopRefund) -> Decimal {
-    refund.transactions.iter().map(|it| it.amount.shop).sum()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
