@@ -118,6 +118,10 @@ impl Circuit {
         }
     }
 
+    pub fn is_probing(&self) -> bool {
+        matches!(self.state, State::Open { probing: true, .. })
+    }
+
     pub fn probed(&mut self, success: bool, now: Instant, slots: usize) {
         let State::Open { next_probe, .. } = self.state else { return };
         if success {

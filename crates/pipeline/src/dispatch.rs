@@ -15,8 +15,10 @@ use crate::window::Window;
 /// Most that may be in hand. A full bound pauses its partition; it resumes at half.
 #[derive(Debug, Clone)]
 pub struct Bounds {
-    /// Delivered and not below the watermark, per partition.
+    /// Delivered and not below the watermark, per partition: what a crash would have read again.
     pub partition_records_max: usize,
+    /// Of those, not settled.
+    pub partition_outstanding_max: usize,
     /// Bytes in hand, of all partitions: each may hold an equal share.
     pub bytes_max: usize,
     /// Records of one key.
@@ -25,7 +27,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { partition_records_max: 10_000, bytes_max: 16 << 20, key_records_max: 2_000 }
+        Self { partition_records_max: 10_000, partition_outstanding_max: 10_000, bytes_max: 16 << 20, key_records_max: 2_000 }
     }
 }
 
@@ -199,7 +201,10 @@ impl Dispatcher {
         let (queue_key, share) = (ticket.queue(), self.share());
         let is_long = self.enqueue(ticket) >= self.bounds.key_records_max;
         let lot = self.lots.get_mut(&partition)?;
-        let is_full = lot.window.span() >= self.bounds.partition_records_max || lot.bytes >= share || is_long;
+        let is_full = lot.window.span() >= self.bounds.partition_records_max
+            || lot.window.outstanding() >= self.bounds.partition_outstanding_max
+            || lot.bytes >= share
+            || is_long;
         if lot.full || !is_full {
             return None;
         }
@@ -245,6 +250,7 @@ impl Dispatcher {
         let offset = lot.window.settle(record.offset).map(|offset| (record.partition.clone(), offset));
         let key_len = lot.full_key.as_ref().and_then(|it| self.queues.get(it)).map_or(0, |queue| queue.waiting.len());
         let is_low = lot.window.span() <= self.bounds.partition_records_max / 2
+            && lot.window.outstanding() <= self.bounds.partition_outstanding_max / 2
             && lot.bytes <= share / 2
             && key_len <= self.bounds.key_records_max / 2;
         let resumes = lot.full && is_low;

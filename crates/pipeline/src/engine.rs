@@ -30,7 +30,7 @@ use crate::dispatch::{Bounds, Dispatcher, Signal, Ticket};
 use crate::lanes::{Lane, Place, Probed};
 use crate::metrics::Metrics;
 use crate::policy::RetrySettings;
-use crate::record::Partition;
+use crate::record::{Origin, Partition};
 use crate::seam::{ActError, Actor, Drained, Ledger, Source, SourceControl, SourceEvent, Turn};
 
 use careful::Cared;
@@ -313,6 +313,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
                 self.forget_breakers(&partitions);
                 self.care.forget(&partitions);
                 self.dispatcher.revoke(&partitions);
+                self.hold_back_while_open();
                 self.dirty.retain(|partition, _| !partitions.contains(partition));
             }
         }
@@ -334,9 +335,12 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
 
     fn start_drain(&mut self, now: Instant) {
         // What is claimed here is taken up by nobody else: no more than can be worked on soon. What is in hand stays claimed.
-        let room = self.settings.batch_records_max.saturating_sub(self.dispatcher.letters_in_hand());
-        let max = if self.held_back { 0 } else { room };
         if self.drains.is_empty() && now >= self.next_drain {
+            // Those of a family that is refused leave room for the others.
+            let is_letter = |(hand, _): &(Hand, L::Act)| matches!(hand.ticket.record.origin, Origin::Letter(_));
+            let in_vain: usize = self.lanes.iter().map(|lane| lane.waiting_in_vain_of(is_letter)).sum();
+            let room = (self.settings.batch_records_max + in_vain).saturating_sub(self.dispatcher.letters_in_hand());
+            let max = if self.held_back || in_vain >= LETTERS_IN_VAIN_MAX { 0 } else { room };
             self.next_drain = now + self.settings.drain_interval;
             let ledger = Arc::clone(&self.ledger);
             self.drains.spawn(async move { ledger.drain(max).await });
@@ -423,6 +427,9 @@ fn panicked(error: &tokio::task::JoinError) -> Fault {
 
 /// More than a batch at once would keep the next batch waiting.
 const EVENTS_AT_ONCE: usize = 256;
+
+/// Letters of families that are away, in hand at once: all of them are claimed, and renewed.
+const LETTERS_IN_VAIN_MAX: usize = 1_000;
 
 /// Keeps an overdue drain from spinning the loop while one is running.
 const DRAIN_WAKE: Duration = Duration::from_millis(50);

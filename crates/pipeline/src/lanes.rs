@@ -123,20 +123,30 @@ impl<T> Lane<T> {
         self.families[family].circuit.succeeded_after(instant)
     }
 
-    /// Whom to ask for now: answered with [`Lane::probed`]. While all of it is away, no family is asked for.
+    /// Whom to ask for now: answered with [`Lane::probed`]. While all of it is away, no family is asked for; and families are asked
+    /// for one after the other.
     pub(crate) fn wants_probe(&mut self, now: Instant) -> Option<Probed> {
         if self.circuit.is_open() {
             return self.circuit.wants_probe(now).then_some(Probed::Lane);
         }
+        if self.is_probing() {
+            return None;
+        }
         self.families.iter_mut().position(|family| family.circuit.wants_probe(now)).map(Probed::Family)
     }
 
+    /// One look that fails speaks for all families. One that passes does for its own alone: it has waited for its turn.
     pub(crate) fn probed(&mut self, probed: Probed, success: bool, now: Instant) {
-        let circuit = match probed {
-            Probed::Lane => &mut self.circuit,
-            Probed::Family(family) => &mut self.families[family].circuit,
-        };
-        circuit.probed(success, now, self.spec.slots);
+        let slots = self.spec.slots;
+        match probed {
+            Probed::Lane => self.circuit.probed(success, now, slots),
+            Probed::Family(family) if success => self.families[family].circuit.probed(true, now, slots),
+            Probed::Family(_) => self.families.iter_mut().for_each(|family| family.circuit.probed(false, now, slots)),
+        }
+    }
+
+    fn is_probing(&self) -> bool {
+        self.families.iter().any(|family| family.circuit.is_probing())
     }
 
     pub(crate) fn waiting(&self) -> usize {
@@ -147,9 +157,18 @@ impl<T> Lane<T> {
         0..self.families.len()
     }
 
-    /// How many wait for a family of which nothing is sent.
+    /// How many wait for families of which nothing comes through.
     pub(crate) fn waiting_in_vain(&self) -> usize {
-        self.families().filter(|family| self.is_open(*family)).map(|family| self.families[family].waiting.len()).sum()
+        self.away().map(|family| family.waiting.len()).sum()
+    }
+
+    /// Of those, how many are meant.
+    pub(crate) fn waiting_in_vain_of(&self, is_meant: impl Fn(&T) -> bool) -> usize {
+        self.away().flat_map(|family| family.waiting.values()).filter(|act| is_meant(act)).count()
+    }
+
+    fn away(&self) -> impl Iterator<Item = &Family<T>> {
+        self.families().filter(|family| self.is_away(*family)).map(|family| &self.families[family])
     }
 
     /// Forgets what waits; at shutdown the next owner takes it up again.
@@ -168,6 +187,7 @@ impl<T> Lane<T> {
         let slowed = self.not_before.filter(|until| *until > now && self.waiting() > 0);
         let probe = match self.circuit.is_open() {
             true => self.circuit.next_probe(),
+            false if self.is_probing() => None,
             false => self.families.iter().filter_map(|family| family.circuit.next_probe()).min(),
         };
         [slowed, probe].into_iter().flatten().min()
@@ -216,6 +236,24 @@ mod tests {
         assert_eq!(lane.wants_probe(later), Some(Probed::Family(REFUNDS)));
         lane.probed(Probed::Family(REFUNDS), true, later);
         assert_eq!(lane.start(later), Some((REFUNDS, "refund")));
+    }
+
+    #[test]
+    fn families_that_are_refused_share_the_look_that_fails() {
+        let start = Instant::now();
+        let mut lane = lane(4);
+        lane.refused(ORDERS, start);
+        lane.refused(REFUNDS, start);
+        let mut looks = 0;
+        for millis in 0..10_000 {
+            let now = start + Duration::from_millis(millis);
+            while let Some(probed) = lane.wants_probe(now) {
+                assert_eq!((lane.wants_probe(now), lane.wakes_at(now)), (None, None), "one at a time, and nobody waits for the other");
+                lane.probed(probed, false, now);
+                looks += 1;
+            }
+        }
+        assert!((60..=120).contains(&looks), "{looks}");
     }
 
     #[test]

@@ -56,7 +56,12 @@ pub async fn backlog(store: &Store, instance: Option<&str>) -> Result<Backlog, E
     Ok(Backlog { records, bytes, oldest_seconds })
 }
 
-/// Rows of instances that are gone: this one takes them over. An instance is gone when it has not renewed its claim.
+/// Of all instances.
+pub async fn is_empty(store: &Store) -> Result<bool, Error> {
+    Ok(sqlx::query_scalar("select not exists (select from ingest.spool)").fetch_one(store.pool()).await?)
+}
+
+/// Rows of instances that are gone, or can't reach Kafka: this one takes them over. Such an instance does not renew its claims.
 pub async fn adopt(store: &Store, instance: &str) -> Result<u64, Error> {
     let sql = "update ingest.spool set instance = $1, claimed_until = now() + interval '30 seconds'
                where id in (select id from ingest.spool where instance <> $1 and coalesce(claimed_until, received_at + interval '30 seconds') < now()

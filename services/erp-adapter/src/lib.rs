@@ -176,7 +176,7 @@ impl Target {
         settings.retry.delays = Some(self.settings.delays);
         // Whatever is taken in is claimed ahead of its slot. Far more than the slots can do within a lease would be claimed
         // over and over, and after a crash would wait for leases that nobody needed.
-        settings.bounds.partition_records_max = (self.settings.concurrency * 40).clamp(200, settings.bounds.partition_records_max);
+        settings.bounds.partition_outstanding_max = (self.settings.concurrency * 40).clamp(200, settings.bounds.partition_records_max);
         settings
     }
 }

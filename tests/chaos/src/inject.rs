@@ -1,9 +1,9 @@
 //! Does a fault to the world, and undoes it.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
-use e2e::Installation;
+use e2e::{Installation, SOON};
 use sandbox::faults::{Fault as Spoiled, RetryAfter, Rule};
 use tokio::time::sleep;
 
@@ -43,7 +43,9 @@ async fn begin(it: &Installation, parts: &mut Breakable, fault: &Fault, lasting:
         Fault::Way(edge, toxic) => parts.edges[edge].set_for(*toxic, lasting),
         Fault::Killed(program, which) => parts.process(*program, *which).service().kill(),
         Fault::Ended(program, which) => {
-            let ended = parts.process(*program, *which).service().terminate(GRACE).await;
+            let begun = Instant::now();
+            let ended = parts.process(*program, *which).service().terminate(SOON).await;
+            anyhow::ensure!(begun.elapsed() <= GRACE, "{} took {:?} to end", program.name(), begun.elapsed());
             anyhow::ensure!(ended.code().is_some_and(|it| ENDED_WELL.contains(&it)), "{} ended with {ended} at SIGTERM", program.name());
         }
         Fault::Frozen(program, which) => parts.process(*program, *which).service().freeze(),

@@ -106,8 +106,9 @@ impl Load {
         let chosen = self.draw.random_range(0..self.paid.len().max(1));
         let id = (chosen < self.paid.len()).then(|| self.paid.swap_remove(chosen))?;
         let line = it.shop.order(id)?.lines.first()?.id;
+        let refunded = it.shop.refund(id, &RefundWish::line(line, 1)).ok()?;
         self.done.refunds += 1;
-        it.shop.refund(id, &RefundWish::line(line, 1)).ok()
+        Some(refunded)
     }
 
     fn cancel_an_open_order(&mut self, it: &Installation) -> Option<Happened> {

@@ -54,3 +54,15 @@ fn every_metric_that_an_alert_asks_for_is_measured() {
         assert!(sources.iter().any(|it| registered(&it.text)), "{metric} is measured nowhere as a {counter}…)");
     }
 }
+
+#[test]
+fn every_label_that_an_alert_shows_is_set() {
+    let (rules, sources) = (text(RULES), sources());
+    let labels: BTreeSet<&str> =
+        rules.split("$labels.").skip(1).filter_map(|it| it.split(|it: char| !it.is_alphanumeric()).next()).collect();
+    assert!(labels.len() > 3, "{labels:?}");
+    for label in labels {
+        let set = format!("KeyValue::new(\"{label}\"");
+        assert!(sources.iter().any(|it| it.text.contains(&set)), "nothing sets the label {label}");
+    }
+}

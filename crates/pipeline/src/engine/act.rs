@@ -44,7 +44,11 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
                 if matches!(hand.ticket.record.origin, Origin::Letter(_)) {
                     reach(Point::LetterActed);
                 }
+                let was_away = lane.is_away(place.family);
                 lane.succeeded(place.family, now.into_std());
+                if was_away {
+                    self.hold_back_while_open();
+                }
                 self.pend(hand, Turn::Acted(report));
             }
             // Our own broker is away: nobody's failure. What it refuses for good is judged like any other refusal.
@@ -106,7 +110,8 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             Verdict::Retry(_) | Verdict::PutOff(_) | Verdict::Letter | Verdict::Withhold => lane.succeeded(family, now.into_std()),
         }
         if !was_away && lane.is_away(family) {
-            let (group, name, family, code) = (&self.settings.group, lane.spec.name, lane.spec.families[family], fault.code);
+            let family = if lane.is_shut() { "all" } else { lane.spec.families[family] };
+            let (group, name, code) = (&self.settings.group, lane.spec.name, fault.code);
             tracing::warn!(group, lane = name, family, code, runbook = RUNBOOK, "a target is away or refuses us: circuit open");
         }
         self.hold_back_while_open();
@@ -115,9 +120,12 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     pub(super) fn on_probed(&mut self, index: usize, probed: Probed, outcome: &Result<(), Fault>) {
         let lane = &mut self.lanes[index];
         lane.probed(probed, outcome.is_ok(), Instant::now().into_std());
-        match outcome {
-            Ok(()) => tracing::info!(group = self.settings.group, lane = lane.spec.name, "the other side answers, coming back in steps"),
-            Err(fault) => tracing::debug!(lane = lane.spec.name, error = %fault, "still away"),
+        match (outcome, probed) {
+            (Ok(()), Probed::Lane) => {
+                tracing::info!(group = self.settings.group, lane = lane.spec.name, "the other side answers, coming back in steps")
+            }
+            (Ok(()), Probed::Family(family)) => tracing::debug!(lane = lane.spec.name, family = lane.spec.families[family], "tried again"),
+            (Err(fault), _) => tracing::debug!(lane = lane.spec.name, error = %fault, "still away"),
         }
         self.hold_back_while_open();
     }
@@ -163,7 +171,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     }
 }
 
-/// Records of families that their target refuses, while others are read on.
+/// Records of families that are away, while others are read on.
 const WAITING_IN_VAIN_MAX: usize = 1_000;
 
 /// Between two tries against our own broker.

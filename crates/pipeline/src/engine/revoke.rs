@@ -59,5 +59,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         self.dirty.retain(|partition, _| !revoking.partitions.contains(partition));
         // The source may have given up waiting; then it stores nothing, and those records are read again.
         let _given_up = revoking.answer.send(watermarks);
+        // What waited for a family that is away may have been theirs.
+        self.hold_back_while_open();
     }
 }

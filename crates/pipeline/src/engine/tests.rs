@@ -30,6 +30,8 @@ struct World {
     /// What the next act on a value answers, until it is used up.
     failures: Mutex<HashMap<String, Vec<Fault>>>,
     away: Mutex<bool>,
+    /// Refunds are refused; probes are not.
+    forbidden: Mutex<bool>,
     unavailable: Mutex<u32>,
     on_the_wire: Mutex<(usize, usize)>,
     probes: Mutex<u32>,
@@ -139,6 +141,9 @@ impl Actor<String, String> for World {
         self.on_the_wire.lock().unwrap().0 -= 1;
         if *self.away.lock().unwrap() {
             return Err(Fault::new(Class::Outage, "refused", "connection refused").into());
+        }
+        if act.starts_with("refund") && *self.forbidden.lock().unwrap() {
+            return Err(Fault::new(Class::Auth, "erp_forbidden", "403").into());
         }
         if let Some(fault) = self.failures.lock().unwrap().get_mut(&act).and_then(Vec::pop) {
             return Err(fault.into());

@@ -31,14 +31,12 @@ impl Patience {
 
     pub fn heard(&mut self, now: Instant, ends: &[Result<(), Fault>]) {
         let was_open = self.circuit.is_open();
+        let mut answers = 0;
         for end in ends {
-            match end {
-                Ok(()) => self.circuit.succeeded(now, self.slots),
-                Err(fault) => self.failed(now, fault),
-            }
+            answers += usize::from(self.note(now, end.as_ref().err()));
         }
         if was_open {
-            self.circuit.probed(ends.iter().all(Result::is_ok), now, self.slots);
+            self.circuit.probed(answers > 0 && answers == ends.len(), now, self.slots);
         }
     }
 
@@ -46,14 +44,22 @@ impl Patience {
         self.circuit.is_away()
     }
 
-    fn failed(&mut self, now: Instant, fault: &Fault) {
-        match fault.class.answer() {
-            Answer::OpenCircuit => self.circuit.open(now, fault.retry_after),
-            Answer::SlowDown => self.not_before = Some(now + fault.retry_after.unwrap_or(SLOW_DOWN).min(SLOW_DOWN_MAX)),
-            _ if fault.class == Class::Transient => self.circuit.failed(now),
-            // It answered: it is there.
-            _ => self.circuit.succeeded(now, self.slots),
+    /// Whether the shop was there.
+    fn note(&mut self, now: Instant, fault: Option<&Fault>) -> bool {
+        match fault.map(|it| (it.class, it.class.answer(), it.retry_after)) {
+            Some((_, Answer::OpenCircuit, retry_after)) => self.circuit.open(now, retry_after),
+            Some((_, Answer::SlowDown, retry_after)) => {
+                let until = now + retry_after.unwrap_or(SLOW_DOWN).min(SLOW_DOWN_MAX);
+                self.not_before = self.not_before.max(Some(until));
+            }
+            Some((Class::Transient, ..)) => self.circuit.failed(now),
+            // Whatever it said of this entity.
+            Some(_) | None => {
+                self.circuit.succeeded(now, self.slots);
+                return true;
+            }
         }
+        false
     }
 }
 
@@ -95,15 +101,25 @@ mod tests {
     }
 
     #[test]
-    fn a_look_for_which_nothing_was_due_is_not_the_last() {
+    fn a_look_for_which_nothing_was_due_says_nothing_and_is_not_the_last() {
         let start = Instant::now();
         let mut patience = Patience::new(16);
         patience.heard(start, &[fault(Class::Auth)]);
         let later = start + Duration::from_secs(1);
         assert_eq!((patience.allows(start), patience.allows(later), patience.allows(later)), (0, 1, 0));
         patience.heard(later, &[]);
+        assert_eq!((patience.allows(later), patience.allows(later + Duration::from_secs(1))), (0, 1));
+    }
+
+    #[test]
+    fn a_shop_that_answers_with_an_error_about_an_entity_is_there() {
+        let start = Instant::now();
+        let mut patience = Patience::new(16);
+        patience.heard(start, &[fault(Class::Outage)]);
+        let later = start + Duration::from_secs(1);
+        assert_eq!(patience.allows(later), 1);
+        patience.heard(later, &[fault(Class::Validation)]);
         assert_eq!(patience.allows(later), 4);
-        assert!(patience.is_away(), "nothing came through");
     }
 
     #[test]
@@ -112,7 +128,7 @@ mod tests {
         let mut patience = Patience::new(16);
         let mut throttled = Fault::new(Class::RateLimited, "test", "test");
         throttled.retry_after = Some(Duration::from_secs(7));
-        patience.heard(start, &[Ok(()), Err(throttled)]);
+        patience.heard(start, &[Ok(()), Err(throttled), fault(Class::RateLimited)]);
         assert_eq!(patience.allows(start + Duration::from_millis(6_999)), 0);
         assert_eq!(patience.allows(start + Duration::from_secs(7)), 16);
         assert!(!patience.is_away());

@@ -68,9 +68,9 @@ pub fn is_wanted(listed: &Listed, facts: &Facts) -> bool {
 }
 
 /// Whether a listed version is known and may yet be another than the one that we know: sources name versions by the second, and
-/// ours was seen within that second. Read once more later, it is certain.
+/// ours was seen within that second, or soon after it by a clock that is not theirs. Read once more later, it is certain.
 pub fn is_uncertain(listed: &Listed, facts: &Facts) -> bool {
-    let is_early = |seen_at: DateTime<Utc>| seen_at < listed.updated_at + TimeDelta::seconds(1);
+    let is_early = |seen_at: DateTime<Utc>| seen_at < listed.updated_at + CERTAIN_AFTER;
     facts.known == Some(listed.updated_at) && facts.seen_at.is_some_and(is_early)
 }
 
@@ -88,6 +88,9 @@ pub fn wanted<'a>(page: &'a [Listed], facts: &HashMap<String, Facts>) -> Vec<&'a
     wanted.sort_by(|a, b| a.id.cmp(&b.id));
     wanted
 }
+
+/// A second, and what clocks may differ by.
+const CERTAIN_AFTER: TimeDelta = TimeDelta::seconds(5);
 
 /// Where a sweep begins: before what was listed last. A source may show a change later than another one that came after it.
 pub fn start(position: DateTime<Utc>, overlap: Duration) -> DateTime<Utc> {
@@ -158,8 +161,8 @@ mod tests {
     #[test]
     fn what_was_seen_within_its_second_is_uncertain() {
         let seen = |millis| Facts { seen_at: Some(at(5) + TimeDelta::milliseconds(millis)), ..known(5) };
-        assert!(is_uncertain(&listed("1", 5), &seen(0)) && is_uncertain(&listed("1", 5), &seen(999)));
-        assert!(!is_uncertain(&listed("1", 5), &seen(1_000)), "nothing more can get this version");
+        assert!(is_uncertain(&listed("1", 5), &seen(0)) && is_uncertain(&listed("1", 5), &seen(4_999)));
+        assert!(!is_uncertain(&listed("1", 5), &seen(5_000)), "nothing more can get this version");
         assert!(!is_uncertain(&listed("1", 6), &seen(0)), "it is wanted anyway");
         assert!(!is_uncertain(&listed("1", 5), &known(5)) && !is_uncertain(&listed("1", 5), &Facts::default()));
     }

@@ -1,9 +1,10 @@
 //! What a listing showed, against what is known: in one transaction with the listing's own place, unknown versions are ordered
 //! as re-reads.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use connector::storefront::Listed;
 use contracts::topics::groups;
 use domain::{ConnectionId, EntityKind, EntityRef};
@@ -24,57 +25,56 @@ pub struct Finding {
     pub settle: Duration,
 }
 
+/// Of one entity to be read.
+#[derive(Clone, Copy)]
+struct Order {
+    /// The version that is missing; a delivery that tells it saves the read. `None`: it is read whatever is told.
+    wanted: Option<DateTime<Utc>>,
+    reason: &'static str,
+}
+
 impl Finding {
-    /// Orders what of a page is not known. Returns how much that was.
+    /// Orders what of a page is not known, and in a scan what is not certain. Returns how much that was.
     pub async fn order(&self, tx: &mut Tx, page: &[Listed]) -> Result<i64, Error> {
         if page.is_empty() {
             return Ok(0);
         }
         let facts = self.facts(tx, page).await?;
-        let uncertain = self.order_uncertain(tx, page, &facts).await?;
         let wanted = sweep::wanted(page, &facts);
-        if wanted.is_empty() {
-            return Ok(uncertain);
-        }
+        let mut orders: BTreeMap<&str, Order> = self.uncertain(page, &facts).collect();
+        orders.extend(wanted.iter().map(|it| (it.id.as_str(), Order { wanted: Some(it.updated_at), reason: self.reason() })));
+        self.request(tx, &orders).await?;
         let (ids, times): (Vec<_>, Vec<_>) = wanted.iter().map(|it| (it.id.as_str(), Some(it.updated_at))).unzip();
-        self.request(tx, &ids, &times, self.reason()).await?;
         let sql = "insert into ingest.sighting as s (source, kind, id, updated_at)
                    select $1, $2, id, updated_at from unnest($3::text[], $4::timestamptz[]) as i (id, updated_at)
                    on conflict (source, kind, id) do update
                      set orders = case when s.updated_at < excluded.updated_at then 1 else s.orders + 1 end,
                          updated_at = excluded.updated_at, ordered_at = now()";
         sqlx::query(sql).bind(self.connection.as_str()).bind(self.kind.as_str()).bind(&ids).bind(&times).execute(tx).await?;
-        Ok(uncertain + count(ids.len()))
+        Ok(count(orders.len()))
     }
 
-    /// Only the scan has the time: it would be every entity that changes, once more.
-    async fn order_uncertain(&self, tx: &mut Tx, page: &[Listed], facts: &HashMap<String, Facts>) -> Result<i64, Error> {
+    /// Only the scan has the time: it is nearly every entity that has changed, once more.
+    fn uncertain<'a>(&self, page: &'a [Listed], facts: &HashMap<String, Facts>) -> impl Iterator<Item = (&'a str, Order)> {
         let is_uncertain = |it: &&Listed| self.by == FoundBy::Scan && facts.get(&it.id).is_some_and(|facts| sweep::is_uncertain(it, facts));
-        let ids: BTreeSet<&str> = page.iter().filter(is_uncertain).map(|it| it.id.as_str()).collect();
-        let ids: Vec<&str> = ids.into_iter().collect();
-        if !ids.is_empty() {
-            self.request(tx, &ids, &vec![None; ids.len()], "what is known was seen within the second of its version").await?;
-        }
-        Ok(count(ids.len()))
+        let order = |it: &'a Listed| (it.id.as_str(), Order { wanted: None, reason: "it was last seen within the second of its change" });
+        page.iter().filter(is_uncertain).map(order)
     }
 
     /// Orders what should have been listed and was not: the answer says whether it is gone.
     pub async fn order_missing(&self, tx: &mut Tx, ids: &[String]) -> Result<(), Error> {
-        let ids: Vec<_> = ids.iter().map(String::as_str).collect();
-        self.request(tx, &ids, &vec![None; ids.len()], "its source did not list it").await
+        let order = Order { wanted: None, reason: "its source did not list it" };
+        self.request(tx, &ids.iter().map(|id| (id.as_str(), order)).collect()).await
     }
 
     /// A request that is there already may be under way, with an older state: its generation rises, its turn stays. What a
     /// delivery asked for stays the delivery's.
-    async fn request(
-        &self,
-        tx: &mut Tx,
-        ids: &[&str],
-        wanted: &[Option<chrono::DateTime<chrono::Utc>>],
-        reason: &str,
-    ) -> Result<(), Error> {
+    async fn request(&self, tx: &mut Tx, orders: &BTreeMap<&str, Order>) -> Result<(), Error> {
+        if orders.is_empty() {
+            return Ok(());
+        }
         let sql = "insert into ingest.reread as r (source, kind, id, reason, found_by, wanted, due_at)
-                   select $1, $2, id, $5, $6, wanted, now() + $7 from unnest($3::text[], $4::timestamptz[]) as i (id, wanted)
+                   select $1, $2, id, reason, $6, wanted, now() + $7 from unnest($3::text[], $4::timestamptz[], $5::text[]) as i (id, wanted, reason)
                    on conflict (source, kind, id) do update
                      set generation = r.generation + 1,
                          wanted = case when r.wanted is null or excluded.wanted is null then null else greatest(r.wanted, excluded.wanted) end,
@@ -82,9 +82,9 @@ impl Finding {
         sqlx::query(sql)
             .bind(self.connection.as_str())
             .bind(self.kind.as_str())
-            .bind(ids)
-            .bind(wanted)
-            .bind(reason)
+            .bind(orders.keys().copied().collect::<Vec<_>>())
+            .bind(orders.values().map(|it| it.wanted).collect::<Vec<_>>())
+            .bind(orders.values().map(|it| it.reason).collect::<Vec<_>>())
             .bind(self.by.as_str())
             .bind(self.settle)
             .execute(tx)

@@ -165,22 +165,14 @@ impl ReReads {
         rows.iter().map(Due::read).collect()
     }
 
-    /// How its look ended, whatever became of storing that.
+    /// How the shop took it, whatever became of it here.
     async fn one(&self, due: &Due) -> Result<(), Fault> {
-        let (settled, end) = match self.look(due).await {
-            Ok(seen) => {
-                self.metrics.reread(seen.as_str());
-                let settled = match seen {
-                    Seen::There | Seen::Gone => self.done(due).await,
-                    Seen::Missing => self.again(due, MISSING_PAUSE, Some(MISSING)).await,
-                };
-                (settled, Ok(()))
-            }
+        let (end, settled) = match self.look(due).await {
             Err(fault) => {
-                self.metrics.reread("failed");
-                let wait = tell(due, &fault);
-                (self.again(due, wait, None).await, Err(fault))
+                let settled = self.failed(due, &fault).await;
+                (Err(fault), settled)
             }
+            Ok((seen, record)) => (Ok(()), self.keep(due, &seen, record).await),
         };
         if let Err(error) = settled {
             tracing::debug!(%error, "a re-read is done once more: its end was not stored");
@@ -188,23 +180,34 @@ impl ReReads {
         end
     }
 
-    /// What an API does not show right after a change may be on its way to the replica that answered: gone is what is missing
-    /// twice.
-    async fn look(&self, due: &Due) -> Result<Seen, Fault> {
-        let Some(reread) = self.connections.get(&due.entity.connection) else { return Ok(Seen::Missing) };
-        let (seen, record) = match reread.read(&due.entity).await? {
-            Some((topic, body)) => (Seen::There, raw::of_reread(&self.raw_topic, &due.entity, &topic, body, due.claimed_at)),
-            None if due.was_missing => (Seen::Gone, raw::of_gone(&self.raw_topic, &due.entity, due.claimed_at)),
-            None => return Ok(Seen::Missing),
-        };
-        self.produce(&raw::found_by(record, due.found_by)).await?;
-        reach(Point::RereadProduced);
-        Ok(seen)
+    async fn keep(&self, due: &Due, seen: &Seen, record: Option<OutRecord>) -> Result<(), Error> {
+        if let Some(record) = record {
+            if let Err(error) = self.producer.produce(&raw::found_by(record, due.found_by)).await {
+                return self.failed(due, &error.into()).await;
+            }
+            reach(Point::RereadProduced);
+        }
+        self.metrics.reread(seen.as_str());
+        match seen {
+            Seen::There | Seen::Gone => self.done(due).await,
+            Seen::Missing => self.again(due, MISSING_PAUSE, Some(MISSING)).await,
+        }
     }
 
-    async fn produce(&self, record: &OutRecord) -> Result<(), Fault> {
-        self.producer.produce(record).await?;
-        Ok(())
+    async fn failed(&self, due: &Due, fault: &Fault) -> Result<(), Error> {
+        self.metrics.reread("failed");
+        self.again(due, tell(due, fault), None).await
+    }
+
+    /// What an API does not show right after a change may be on its way to the replica that answered: gone is what is missing
+    /// twice.
+    async fn look(&self, due: &Due) -> Result<(Seen, Option<OutRecord>), Fault> {
+        let Some(reread) = self.connections.get(&due.entity.connection) else { return Ok((Seen::Missing, None)) };
+        Ok(match reread.read(&due.entity).await? {
+            Some((topic, body)) => (Seen::There, Some(raw::of_reread(&self.raw_topic, &due.entity, &topic, body, due.claimed_at))),
+            None if due.was_missing => (Seen::Gone, Some(raw::of_gone(&self.raw_topic, &due.entity, due.claimed_at))),
+            None => (Seen::Missing, None),
+        })
     }
 
     /// A request that came while we were reading stays.

@@ -61,13 +61,15 @@ impl Drain {
             self.measure().await?;
             *measured = Some(Instant::now());
         }
+        if spool::is_empty(&self.store).await? && self.failover.route() == Route::Kafka {
+            return Ok(());
+        }
+        // What is claimed is taken over by nobody, and another instance may reach Kafka where this one does not.
+        self.producer.probe(PROBE).await?;
         loop {
             self.drain_own().await?;
-            if self.failover.route() == Route::Spool {
-                self.producer.probe(PROBE).await?;
-                if self.failover.drained() {
-                    tracing::warn!("Kafka is back and the spool is empty, deliveries go to Kafka");
-                }
+            if self.failover.route() == Route::Spool && self.failover.drained() {
+                tracing::warn!("Kafka is back and the spool is empty, deliveries go to Kafka");
             }
             let adopted = spool::adopt(&self.store, &self.instance).await?;
             if adopted == 0 {
@@ -86,16 +88,10 @@ impl Drain {
     }
 
     async fn drain_own(&self) -> Result<(), Fault> {
-        let mut is_there = false;
         loop {
             let rows = spool::oldest(&self.store, &self.instance, ROWS).await?;
             if rows.is_empty() {
                 return Ok(());
-            }
-            // What is claimed is taken over by nobody, and another instance may reach Kafka where this one does not.
-            if !is_there {
-                self.producer.probe(PROBE).await?;
-                is_there = true;
             }
             let ids: Vec<i64> = rows.iter().map(|it| it.id).collect();
             spool::claim(&self.store, &ids, CLAIM).await?;

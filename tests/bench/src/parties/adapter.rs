@@ -122,7 +122,7 @@ impl Parts {
         let actor = EffectActor::new(erp, target, slots, call_max, claims, Publisher::new(producer));
         let mut engine = EngineSettings::new(group);
         // As the service bounds it: what is taken in is claimed.
-        engine.bounds.partition_records_max = (slots * 40).clamp(200, engine.bounds.partition_records_max);
+        engine.bounds.partition_outstanding_max = (slots * 40).clamp(200, engine.bounds.partition_records_max);
         Ok(Self { bus, engine, ledger, actor })
     }
 }

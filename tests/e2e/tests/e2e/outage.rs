@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use domain::OperationFamily;
 use sandbox::effects::{Entry, Kind};
 use sandbox::erp::ErpSettings;
 use sandbox::faults::{Fault, Rule};
 use sandbox::payloads::PaymentWish;
-use testkit::eventually;
+use testkit::{eventually, eventually_eq};
 
-use e2e::{Installation, SOON, Setup, assert_in_order, assert_once, mugs, stock_agrees};
+use e2e::{Installation, Program, SOON, Setup, assert_in_order, assert_once, mugs, stock_agrees};
 
 const AWAY: Duration = Duration::from_secs(8);
-/// It is looked for every 150 ms; a machine that is busy takes its time.
+/// It is looked for every 100 ms; a machine that is busy takes its time.
 const SOON_BACK: TimeDelta = TimeDelta::seconds(4);
 
 /// Orders that come in meanwhile, some of them paid a moment later.
@@ -25,11 +26,15 @@ fn happen(it: &Installation, orders: usize) {
     }
 }
 
+async fn open_circuits(it: &mut Installation) -> usize {
+    it.process(Program::Adapter).metric("tradewind_circuit_open").await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_erp_that_is_away_costs_few_calls_and_no_letter() {
     let mut setup = Setup::default();
     setup.erp = ErpSettings { log_reads: true, ..setup.erp };
-    let Some(it) = Installation::start(setup).await else { return };
+    let Some(mut it) = Installation::start(setup).await else { return };
     happen(&it, 4);
     it.settled().await;
 
@@ -50,8 +55,10 @@ async fn an_erp_that_is_away_costs_few_calls_and_no_letter() {
     // And with its port closed.
     it.erp.refuse(None).await;
     happen(&it, 20);
+    eventually_eq(SOON, OperationFamily::NAMES.len(), async || open_circuits(&mut it).await).await;
     it.erp.restore().await;
     let account = it.settled().await;
+    eventually_eq(SOON, 0, async || open_circuits(&mut it).await).await;
     assert!(account.balances(), "{account:?}");
     assert!(it.letters().await.is_empty());
     assert_once(&it);
