@@ -21,8 +21,8 @@ pub const ATTEMPTS: u32 = 3;
 /// Deaths with a letter in hand, from which on it is tried alone: as many as a partition's that begins so often.
 pub const LETTER_DEATHS: u32 = BEGINNINGS - 1;
 
-/// Records after which a partition is trusted again: the one that killed was among the first of those in hand.
-pub const RECORDS: usize = 1_000;
+/// Records after which a partition is trusted again: as many as may be in hand, and the one that killed was among them.
+pub const RECORDS: usize = 10_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {

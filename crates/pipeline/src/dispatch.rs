@@ -294,6 +294,11 @@ impl Dispatcher {
     }
 
     /// Drained letters among them.
+    /// How many of its key wait behind it.
+    pub fn waiting_behind(&self, ticket: &Ticket) -> usize {
+        self.queues.get(&ticket.queue()).map_or(0, |queue| queue.waiting.len())
+    }
+
     pub fn letters_in_hand(&self) -> usize {
         self.letters_in_hand
     }

@@ -336,9 +336,10 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     fn start_drain(&mut self, now: Instant) {
         // What is claimed here is taken up by nobody else: no more than can be worked on soon. What is in hand stays claimed.
         if self.drains.is_empty() && now >= self.next_drain {
-            // Those of a family that is refused leave room for the others.
-            let is_letter = |(hand, _): &(Hand, L::Act)| matches!(hand.ticket.record.origin, Origin::Letter(_));
-            let in_vain: usize = self.lanes.iter().map(|lane| lane.waiting_in_vain_of(is_letter)).sum();
+            // Those of a family that is refused leave room for the others, with all that is behind them.
+            let waiting = self.lanes.iter().flat_map(Lane::waiting_in_vain).map(|(hand, _)| &hand.ticket);
+            let letters = waiting.filter(|ticket| ticket.record.origin != Origin::Topic);
+            let in_vain: usize = letters.map(|ticket| 1 + self.dispatcher.waiting_behind(ticket)).sum();
             let room = (self.settings.batch_records_max + in_vain).saturating_sub(self.dispatcher.letters_in_hand());
             let max = if self.held_back || in_vain >= LETTERS_IN_VAIN_MAX { 0 } else { room };
             self.next_drain = now + self.settings.drain_interval;

@@ -86,9 +86,8 @@ pub(crate) async fn give_up_or_replay(it: &Installation, rest: &mut Rest) -> any
 }
 
 async fn dead_letters(it: &Installation) -> Vec<Value> {
-    let mut letters = it.letters().await;
-    letters.retain(|it| it["state"] == "dead");
-    letters
+    let listed = it.tradewind(&["--json", "dlq", "list", "--state", "dead"]).await.json();
+    listed.as_array().expect("a list of letters").clone()
 }
 
 async fn give_up_or_replay_one(it: &Installation, letter: &Value) -> anyhow::Result<()> {
@@ -106,6 +105,6 @@ async fn give_up_or_replay_one(it: &Installation, letter: &Value) -> anyhow::Res
     Ok(())
 }
 
-/// A list has at most a hundred letters, and a long run has two thousand.
-const ROUNDS_MAX: usize = 50;
+/// A list has at most a hundred letters, and a long run has two thousand. What is held behind them takes its turn afterwards.
+const ROUNDS_MAX: usize = 100;
 const AT_ONCE: usize = 4;

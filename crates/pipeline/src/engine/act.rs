@@ -144,7 +144,8 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
                 }
             }
         }
-        let is_enough = |lane: &Lane<_>| lane.is_shut() || lane.waiting_in_vain() >= WAITING_IN_VAIN_MAX;
+        let is_read = |(hand, _): &&(Hand, L::Act)| hand.ticket.record.origin == Origin::Topic;
+        let is_enough = |lane: &Lane<_>| lane.is_shut() || lane.waiting_in_vain().filter(is_read).nth(WAITING_IN_VAIN_MAX - 1).is_some();
         let open = self.lanes.iter().any(|lane| !lane.spec.is_ours && is_enough(lane));
         if open == self.held_back {
             return;

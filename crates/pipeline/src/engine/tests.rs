@@ -83,7 +83,9 @@ impl Ledger for World {
             *self.renewed.lock().unwrap() += 1;
             return Ok(Vec::new());
         }
-        Ok(std::mem::take(&mut *self.due.lock().unwrap()))
+        let mut due = self.due.lock().unwrap();
+        let most = max.min(due.len());
+        Ok(due.drain(..most).collect())
     }
 
     async fn give_letters_back(&self) -> Result<(), Fault> {

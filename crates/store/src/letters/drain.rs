@@ -53,12 +53,12 @@ impl Drainer {
         Ok(letters)
     }
 
-    /// Keys that are drained by this process now. What another one had claimed was not given back: it died, and the key's next
-    /// letter may have killed it.
+    /// Keys that are drained by this process now: those that it has, and up to `max` more. What another one had claimed was not given
+    /// back: it died, and the key's next letter may have killed it.
     async fn claim(&self, max: usize) -> Result<Vec<String>, Error> {
         let sql = "with due as (
                      select aggregate, claimed_by from letters.parked
-                     where grp = $1 and draining and (claimed_by = $2 or claimed_until is null or claimed_until < now())
+                     where grp = $1 and draining and claimed_by is distinct from $2 and (claimed_until is null or claimed_until < now())
                      order by since limit $4 for update skip locked),
                    claimed as (
                      update letters.parked p set claimed_by = $2, claimed_until = now() + $3 from due d
@@ -67,7 +67,8 @@ impl Drainer {
                      update letters.letter set deaths = deaths + 1 where id in (
                        select distinct on (l.aggregate) l.id from letters.letter l join claimed c using (aggregate)
                        where c.taken_over and l.grp = $1 and l.state = 'replaying' order by l.aggregate, l.ordinal))
-                   select aggregate from claimed";
+                   select aggregate from claimed
+                   union all select aggregate from letters.parked where grp = $1 and draining and claimed_by = $2";
         let query = sqlx::query_scalar(sql).bind(&self.group).bind(self.me).bind(CLAIM).bind(i64::try_from(max).unwrap_or(i64::MAX));
         Ok(query.fetch_all(self.store.pool()).await?)
     }

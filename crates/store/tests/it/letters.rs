@@ -27,8 +27,12 @@ async fn parked() -> Group {
     group
 }
 
+fn letters_id(record: u128) -> uuid::Uuid {
+    contracts::ids::letter(GROUP, uuid::Uuid::from_u128(record))
+}
+
 fn head() -> uuid::Uuid {
-    contracts::ids::letter(GROUP, uuid::Uuid::from_u128(1))
+    letters_id(1)
 }
 
 #[tokio::test]
@@ -191,6 +195,25 @@ async fn what_is_out_stays_claimed_while_there_is_room_for_no_more() {
     sqlx::query("update letters.parked set claimed_until = now() + interval '1 second'").execute(group.store.pool()).await.unwrap();
     assert!(group.ledger.drain(0).await.unwrap().is_empty());
     assert_eq!(group.count("select count(*) from letters.parked where claimed_until > now() + interval '50 seconds'").await, 1);
+}
+
+/// Letters of a target that refuses them stay in hand for long.
+#[tokio::test]
+async fn what_is_out_takes_no_room_from_what_is_not() {
+    let group = Group::new(Parking::Park).await;
+    for key in 1..=3 {
+        assert_eq!(group.settle(&record(&key.to_string(), key, "bad")).await, "letter");
+    }
+    let replay = async |key: u128| {
+        let id = letters_id(key);
+        letters::replay(&group.store, id, "ada", "try", None, nobody()).await.unwrap();
+        Origin::Letter(id)
+    };
+    let out = [replay(1).await, replay(2).await];
+    let drain = async || group.ledger.drain(2).await.unwrap().iter().map(|it| it.record.origin).collect::<Vec<_>>();
+    assert_eq!(drain().await, out);
+    let third = replay(3).await;
+    assert_eq!(drain().await, [third]);
 }
 
 /// Deaths of each letter of the group, oldest first.

@@ -57,7 +57,7 @@ impl Finding {
     /// Only the scan has the time: it is nearly every entity that has changed, once more.
     fn uncertain<'a>(&self, page: &'a [Listed], facts: &HashMap<String, Facts>) -> impl Iterator<Item = (&'a str, Order)> {
         let is_uncertain = |it: &&Listed| self.by == FoundBy::Scan && facts.get(&it.id).is_some_and(|facts| sweep::is_uncertain(it, facts));
-        let order = |it: &'a Listed| (it.id.as_str(), Order { wanted: None, reason: "it was last seen within the second of its change" });
+        let order = |it: &'a Listed| (it.id.as_str(), Order { wanted: None, reason: "it was last seen within seconds of its change" });
         page.iter().filter(is_uncertain).map(order)
     }
 

@@ -68,6 +68,20 @@ impl Due {
     }
 }
 
+/// One connection's re-reads.
+struct Line {
+    connection: ConnectionId,
+    patience: Patience,
+    /// A record did not get there: until Kafka answers, the shop is read in vain.
+    kafka_is_away: bool,
+}
+
+/// How a re-read ended.
+struct End {
+    shop: Result<(), Fault>,
+    kafka_is_away: bool,
+}
+
 /// How a look at the source ended.
 enum Seen {
     There,
@@ -101,10 +115,10 @@ impl ReReads {
     async fn work(self: Arc<Self>, connection: ConnectionId) {
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut patience = Patience::new(SLOTS);
+        let mut line = Line { connection, patience: Patience::new(SLOTS), kafka_is_away: false };
         loop {
             ticks.tick().await;
-            while self.turn(&connection, &mut patience).await == SLOTS {}
+            while self.turn(&mut line).await == SLOTS && !line.kafka_is_away {}
         }
     }
 
@@ -119,7 +133,11 @@ impl ReReads {
     }
 
     /// Returns how many there were.
-    async fn turn(self: &Arc<Self>, connection: &ConnectionId, patience: &mut Patience) -> usize {
+    async fn turn(self: &Arc<Self>, line: &mut Line) -> usize {
+        if line.kafka_is_away && self.producer.probe(PROBE).await.is_err() {
+            return 0;
+        }
+        let Line { connection, patience, kafka_is_away } = line;
         let allowed = patience.allows(Instant::now());
         if allowed == 0 {
             return 0;
@@ -134,6 +152,8 @@ impl ReReads {
             reading.spawn(async move { this.one(&it).await }.instrument(telemetry::spans::job("reread")));
         }
         let ends = reading.join_all().await;
+        *kafka_is_away = ends.iter().any(|it| it.kafka_is_away);
+        let ends: Vec<_> = ends.into_iter().map(|it| it.shop).collect();
         let was_away = patience.is_away();
         patience.heard(Instant::now(), &ends);
         match (was_away, patience.is_away()) {
@@ -165,14 +185,21 @@ impl ReReads {
         rows.iter().map(Due::read).collect()
     }
 
-    /// How the shop took it, whatever became of it here.
-    async fn one(&self, due: &Due) -> Result<(), Fault> {
-        let (end, settled) = match self.look(due).await {
+    async fn one(&self, due: &Due) -> End {
+        let mut end = End { shop: Ok(()), kafka_is_away: false };
+        let settled = match self.look(due).await {
             Err(fault) => {
                 let settled = self.failed(due, &fault).await;
-                (Err(fault), settled)
+                end.shop = Err(fault);
+                settled
             }
-            Ok((seen, record)) => (Ok(()), self.keep(due, &seen, record).await),
+            Ok((seen, record)) => match self.produce(due, record).await {
+                Err(fault) => {
+                    end.kafka_is_away = true;
+                    self.failed(due, &fault).await
+                }
+                Ok(()) => self.seen(due, &seen).await,
+            },
         };
         if let Err(error) = settled {
             tracing::debug!(%error, "a re-read is done once more: its end was not stored");
@@ -180,13 +207,14 @@ impl ReReads {
         end
     }
 
-    async fn keep(&self, due: &Due, seen: &Seen, record: Option<OutRecord>) -> Result<(), Error> {
-        if let Some(record) = record {
-            if let Err(error) = self.producer.produce(&raw::found_by(record, due.found_by)).await {
-                return self.failed(due, &error.into()).await;
-            }
-            reach(Point::RereadProduced);
-        }
+    async fn produce(&self, due: &Due, record: Option<OutRecord>) -> Result<(), Fault> {
+        let Some(record) = record else { return Ok(()) };
+        self.producer.produce(&raw::found_by(record, due.found_by)).await?;
+        reach(Point::RereadProduced);
+        Ok(())
+    }
+
+    async fn seen(&self, due: &Due, seen: &Seen) -> Result<(), Error> {
         self.metrics.reread(seen.as_str());
         match seen {
             Seen::There | Seen::Gone => self.done(due).await,
@@ -268,4 +296,5 @@ const SLOTS: usize = 16;
 const MISSING: &str = "its source did not show it";
 const MISSING_PAUSE: Duration = Duration::from_secs(3);
 const WAIT_MAX: Duration = Duration::from_secs(600);
+const PROBE: Duration = Duration::from_secs(1);
 const RUNBOOK: &str = "docs/runbooks/rereads-failing.md";

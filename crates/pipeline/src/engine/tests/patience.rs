@@ -94,6 +94,21 @@ async fn what_is_refused_for_long_is_read_no_further_and_orders_among_it_still_g
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_partition_that_goes_takes_along_what_waits_in_vain() {
+    let mut rig = Rig::start();
+    *rig.world.forbidden.lock().unwrap() = true;
+    rig.events.send(SourceEvent::Assigned(vec![Partition::new("t", 1)])).unwrap();
+    for number in 0..1_200 {
+        rig.send(&format!("refund {number}"), &format!("refund {number}"));
+    }
+    rig.until(|world| world.paused.lock().unwrap().contains(&1)).await;
+    let (answer, watermarks) = oneshot::channel();
+    rig.events.send(SourceEvent::Revoked { partitions: vec![Partition::new("t", 0)], answer }).unwrap();
+    watermarks.await.unwrap();
+    rig.until(|world| !world.paused.lock().unwrap().contains(&1)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn letters_that_are_refused_leave_room_for_others() {
     let rig = Rig::start();
     *rig.world.forbidden.lock().unwrap() = true;
