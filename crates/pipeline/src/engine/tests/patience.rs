@@ -102,10 +102,17 @@ async fn a_partition_that_goes_takes_along_what_waits_in_vain() {
         rig.send(&format!("refund {number}"), &format!("refund {number}"));
     }
     rig.until(|world| world.paused.lock().unwrap().contains(&1)).await;
+    // By then it is looked for every quarter of a minute.
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let probes = *rig.world.probes.lock().unwrap();
+    rig.until(|world| *world.probes.lock().unwrap() > probes).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     let (answer, watermarks) = oneshot::channel();
     rig.events.send(SourceEvent::Revoked { partitions: vec![Partition::new("t", 0)], answer }).unwrap();
     watermarks.await.unwrap();
+    let gone = Instant::now();
     rig.until(|world| !world.paused.lock().unwrap().contains(&1)).await;
+    assert!(gone.elapsed() < Duration::from_secs(5), "it waits for no probe: {:?}", gone.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
