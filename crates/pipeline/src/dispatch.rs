@@ -293,12 +293,12 @@ impl Dispatcher {
         self.in_hand
     }
 
-    /// Drained letters among them.
     /// How many of its key wait behind it.
     pub fn waiting_behind(&self, ticket: &Ticket) -> usize {
         self.queues.get(&ticket.queue()).map_or(0, |queue| queue.waiting.len())
     }
 
+    /// Drained letters among them.
     pub fn letters_in_hand(&self) -> usize {
         self.letters_in_hand
     }

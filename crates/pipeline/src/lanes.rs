@@ -78,8 +78,7 @@ impl<T> Lane<T> {
     }
 
     pub(crate) fn slow_down(&mut self, now: Instant, wait: Duration) {
-        let until = now + wait;
-        self.not_before = Some(self.not_before.map_or(until, |earlier| earlier.max(until)));
+        self.not_before = self.not_before.max(Some(now + wait));
     }
 
     /// A request came through.

@@ -29,7 +29,7 @@ impl Metrics {
         let meter = global::meter("tradewind");
         let group = KeyValue::new("group", group.to_owned());
         let of_lane = |spec: &LaneSpec| [group.clone(), KeyValue::new("lane", spec.name)];
-        let of_family = |[group, lane]: [KeyValue; 2], class| [group, lane, KeyValue::new("family", class)];
+        let of_family = |[group, lane]: [KeyValue; 2], family| [group, lane, KeyValue::new("family", family)];
         let labels = specs.map(|spec| (of_lane(spec), spec.families.iter().map(|family| of_family(of_lane(spec), *family)).collect()));
         let (lanes, places) = labels.unzip();
         Self {

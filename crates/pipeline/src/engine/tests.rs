@@ -343,17 +343,6 @@ async fn a_circuit_that_closes_while_the_failure_is_noted_leaves_nobody_waiting(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_panics_is_a_failed_probe_and_not_the_last() {
-    let mut rig = Rig::start();
-    *rig.world.away.lock().unwrap() = true;
-    *rig.world.probe_panics.lock().unwrap() = 2;
-    rig.send("a", "order");
-    rig.until(|world| *world.probes.lock().unwrap() > 2).await;
-    *rig.world.away.lock().unwrap() = false;
-    rig.until_stored(1).await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_revocation_during_an_outage_waits_for_nobody_and_leaves_the_record_to_the_next_owner() {
     let mut rig = Rig::start();
     *rig.world.away.lock().unwrap() = true;

@@ -44,6 +44,9 @@ impl Finding {
         let mut orders: BTreeMap<&str, Order> = self.uncertain(page, &facts).collect();
         orders.extend(wanted.iter().map(|it| (it.id.as_str(), Order { wanted: Some(it.updated_at), reason: self.reason() })));
         self.request(tx, &orders).await?;
+        if wanted.is_empty() {
+            return Ok(count(orders.len()));
+        }
         let (ids, times): (Vec<_>, Vec<_>) = wanted.iter().map(|it| (it.id.as_str(), Some(it.updated_at))).unzip();
         let sql = "insert into ingest.sighting as s (source, kind, id, updated_at)
                    select $1, $2, id, updated_at from unnest($3::text[], $4::timestamptz[]) as i (id, updated_at)

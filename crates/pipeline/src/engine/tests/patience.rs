@@ -1,4 +1,4 @@
-//! Targets that ask to be left alone, and one that a single record brings down.
+//! Targets that ask to be left alone, that refuse a part of what they are asked for, or that a single record brings down.
 
 use super::*;
 
@@ -28,6 +28,17 @@ async fn a_target_that_is_away_and_says_for_how_long_is_not_even_probed_before()
     let (rig, told) = told_to_wait(Class::Outage, Duration::from_secs(20)).await;
     rig.until(|world| *world.probes.lock().unwrap() > 0).await;
     assert!(told.elapsed() >= Duration::from_secs(19), "{:?}", told.elapsed());
+    rig.until_stored(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_panics_is_a_failed_probe_and_not_the_last() {
+    let mut rig = Rig::start();
+    *rig.world.away.lock().unwrap() = true;
+    *rig.world.probe_panics.lock().unwrap() = 2;
+    rig.send("a", "order");
+    rig.until(|world| *world.probes.lock().unwrap() > 2).await;
+    *rig.world.away.lock().unwrap() = false;
     rig.until_stored(1).await;
 }
 
