@@ -1,14 +1,25 @@
-//! Webhooks that the shop loses for good: sweeps have to find what they would have told.
+//! Webhooks that the shop loses for good: sweeps and scans have to find what they would have told.
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use e2e::Installation;
+use sandbox::effects::Kind;
 
-/// How many orders of the shop are not known as they are now.
-pub(crate) async fn not_found(it: &Installation) -> usize {
-    let sql = "select id, extract(epoch from updated_at)::bigint from ingest.entity where kind = 'order'";
-    let known: Vec<(String, i64)> = sqlx::query_as(sql).fetch_all(it.store.pool()).await.unwrap_or_default();
-    let known: HashMap<String, i64> = known.into_iter().collect();
-    let is_known = |id: u64, version: i64| known.get(&id.to_string()).is_some_and(|it| *it >= version);
-    it.shop.orders().iter().filter(|order| !is_known(order.id, order.updated_at.timestamp())).count()
+/// When each order of the shop changed last: to be asked when none changes any more. The shop itself names versions by the second.
+pub(crate) fn last_changes(it: &Installation) -> HashMap<String, DateTime<Utc>> {
+    let log = it.shop.log().effects();
+    let changes = log.entries().iter().filter(|it| it.kind == Kind::Applied && it.operation.starts_with("order."));
+    changes.filter_map(|it| Some((it.id.clone()?, it.at))).collect()
 }
+
+/// How many orders were not seen since they changed last.
+pub(crate) async fn not_found(it: &Installation, last_changes: &HashMap<String, DateTime<Utc>>) -> usize {
+    let sql = "select id, split_part(source_version, '/', 2)::timestamptz from ingest.entity where kind = 'order'";
+    let seen: Vec<(String, DateTime<Utc>)> = sqlx::query_as(sql).fetch_all(it.store.pool()).await.unwrap_or_default();
+    let seen: HashMap<String, DateTime<Utc>> = seen.into_iter().collect();
+    last_changes.iter().filter(|(id, at)| seen.get(*id).is_none_or(|seen| *seen + LOGGED_WITHIN < **at)).count()
+}
+
+/// The log is written a moment after the time that the change's webhook tells.
+const LOGGED_WITHIN: TimeDelta = TimeDelta::milliseconds(10);

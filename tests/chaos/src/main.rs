@@ -124,6 +124,8 @@ impl Args {
             let fewer = shrink::shrink(&plan, &report, Duration::from_secs(60 * self.shrink)).await?;
             let path = kept.join("shrunk.json");
             fewer.write(&path)?;
+            // What the runs since have printed is long.
+            println!("\n{report}");
             println!("{} of {} faults are enough: chaos --schedule {}", fewer.faults.len(), plan.faults.len(), path.display());
         }
         Ok(report)

@@ -18,7 +18,7 @@ use crate::directed::{Deaths, die_everywhere};
 use crate::inject::inject;
 use crate::invariants::{self, Evidence, Snapshot};
 use crate::load::{Done, Load, UNKNOWN_SKU};
-use crate::lost::not_found;
+use crate::lost::{last_changes, not_found};
 use crate::mending::{self, Mended, mend};
 use crate::report::Report;
 use crate::resources::Resources;
@@ -66,7 +66,8 @@ async fn play(world: &mut World, plan: &Plan) -> anyhow::Result<Ending> {
     let broken = break_it(world, plan).await?;
 
     let (mended, mut rest) = (Instant::now(), Rest::within(Duration::from_secs(plan.patience)));
-    rest.comes_when("what the shop had lost was not found", async || not_found(&world.it).await > 0).await;
+    let changes = last_changes(&world.it);
+    rest.comes_when("what the shop had lost was not found", async || not_found(&world.it, &changes).await > 0).await;
     let account = rest.comes(&world.it).await?;
     let settled_in = mended.elapsed();
     let overtaken = [sold_too_early(&world.it, &broken.done), tried_too_early(&world.it).await?].concat();

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use e2e::{Installation, Parts, Process, Program, SHOP};
+use e2e::{Installation, Parts, Process, Program, SHOP, Sweeps};
 use sandbox::effects::Durability;
 use sandbox::erp::{Dedupe, ErpDouble, ErpSettings, Item};
 use sandbox::faults::Latency;
@@ -178,8 +178,8 @@ pub(crate) const LEASE: Duration = Duration::from_secs(16);
 /// Of each item: no run sells as many, and a level that fell to zero would hide what was counted twice.
 pub(crate) const STOCK: i64 = 1_000_000;
 
-/// Often enough that every run has several.
-const SWEEPS: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(5));
+/// Often enough that every run has several. Only scans find what changed twice within a second and was told once.
+const SWEEPS: Sweeps = Sweeps { interval: Duration::from_secs(20), settle: Duration::from_secs(5), scan_interval: Duration::from_secs(30) };
 
 #[cfg(test)]
 mod tests {

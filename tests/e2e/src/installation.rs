@@ -76,8 +76,24 @@ pub struct Parts {
     pub erp_ids: Value,
     /// As in [`Setup`].
     pub lease: Duration,
-    /// Between two sweeps of the shop, and how long a webhook may be on its way; `None`: as the product comes.
-    pub sweeps: Option<(Duration, Duration)>,
+    /// `None`: as the product comes.
+    pub sweeps: Option<Sweeps>,
+}
+
+/// How the shop is looked at for what its webhooks do not tell.
+#[derive(Debug, Clone, Copy)]
+pub struct Sweeps {
+    pub interval: Duration,
+    /// How long a webhook may be on its way.
+    pub settle: Duration,
+    pub scan_interval: Duration,
+}
+
+impl Sweeps {
+    /// By the names of the product's settings.
+    fn settings(&self) -> [(&'static str, Duration); 3] {
+        [("INTERVAL", self.interval), ("SETTLE", self.settle), ("SCAN_INTERVAL", self.scan_interval)]
+    }
 }
 
 /// What a test is about; the rest is as everywhere.
@@ -114,7 +130,7 @@ pub struct Installation {
     accountant: Accountant,
     services: BTreeMap<Program, Process>,
     lease: Duration,
-    sweeps: Option<(Duration, Duration)>,
+    sweeps: Option<Sweeps>,
     api: u16,
     prefix: String,
     dir: TempDir,
@@ -184,7 +200,7 @@ impl Installation {
         let builder = match which {
             Program::Ingest => {
                 let millis = |it: Duration| format!("{}ms", it.as_millis());
-                let sweeps = self.sweeps.map(|(interval, settle)| [("INTERVAL", interval), ("SETTLE", settle)]);
+                let sweeps = self.sweeps.as_ref().map(Sweeps::settings);
                 let builder = builder.env("TRADEWIND__DOOR__LISTEN", &door);
                 sweeps.into_iter().flatten().fold(builder, |it, (key, value)| it.env(&format!("TRADEWIND__SWEEP__{key}"), millis(value)))
             }

@@ -5,7 +5,7 @@ mod oracle;
 mod process;
 mod programs;
 
-pub use installation::{ERP, Installation, Life, Parts, Program, SHOP, Said, Setup, configure, doubles, key};
+pub use installation::{ERP, Installation, Life, Parts, Program, SHOP, Said, Setup, Sweeps, configure, doubles, key};
 pub use oracle::{assert_in_order, assert_once, money_back, not_once, out_of_order, refunded_in_erp, stock_agrees, stock_differs};
 pub use process::Process;
 pub use programs::{program, take_programs_from};

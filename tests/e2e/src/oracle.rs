@@ -24,7 +24,7 @@ pub fn not_once(installation: &Installation) -> Vec<String> {
         let sales = installation.erp.sales_of(&order.id.to_string());
         let is_right = match sales.as_slice() {
             [] => order.is_cancelled(),
-            [_] if order.is_cancelled() => true,
+            [sale] if order.is_cancelled() => !matches!(sale.state, "draft" | "quotation"),
             [sale] => sale.total == amount(&order) && (sale.state == "quotation") != is_paid(&order),
             _ => false,
         };
