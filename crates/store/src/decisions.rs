@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::deaths::Deaths;
 use crate::error::commit_error;
-use crate::letters::{self, Drainer, Failure, Obligation};
+use crate::letters::{self, Drainer, Failure, Obligation, Subject};
 use crate::owner::Owner;
 use crate::{Error, Store, Tx};
 
@@ -88,8 +88,8 @@ pub trait Decide: Send + Sync + 'static {
         Ok(())
     }
 
-    /// What a later good record must be about to supersede a dead one of this. Only where the policy is latest-wins.
-    fn subject(&self, _record: &Record) -> Option<String> {
+    /// What a good record must be about, and be no older than, to supersede a dead one of this. Only where the policy is latest-wins.
+    fn subject(&self, _record: &Record) -> Option<Subject> {
         None
     }
 
@@ -205,6 +205,7 @@ impl<D: Decide> Work<D> {
                 }
             };
             let failure = Failure { fault, attempts: *attempts, wait };
+            // Whether it was written or was there: it is settled here.
             letters::write(tx, &self.group, &self.obligation(entry, fault), &entry.record, failure, self.policy).await?;
             nexts[index] = Some(Next::Done);
         }
@@ -298,14 +299,14 @@ impl<D: Decide> Work<D> {
         Ok(())
     }
 
-    /// Where the latest wins, a good version ends the dead ones before it.
+    /// Where the latest wins, a good version ends the dead ones of older versions, whichever came first.
     async fn supersede_older(&self, tx: &mut Tx, rows: &[NewDecision<'_>]) -> Result<(), Error> {
         if self.policy != Parking::LatestWins {
             return Ok(());
         }
         let is_good = |it: &&NewDecision<'_>| it.state == Some(State::Applied);
-        let subjects: Vec<String> = rows.iter().filter(is_good).filter_map(|it| self.decide.subject(it.record)).collect();
-        letters::supersede(tx, &self.group, &subjects).await
+        let good: Vec<Subject> = rows.iter().filter(is_good).filter_map(|it| self.decide.subject(it.record)).collect();
+        letters::supersede(tx, &self.group, &good).await
     }
 
     async fn settle_letter(&self, tx: &mut Tx, entry: &Entry<Vec<Position>>, obligation: &Obligation, state: State) -> Result<(), Error> {

@@ -40,7 +40,15 @@ pub struct Obligation {
     pub kind: String,
     pub aggregate: String,
     /// Only where the policy is latest-wins.
-    pub subject: Option<String>,
+    pub subject: Option<Subject>,
+}
+
+/// What a record tells of, where the latest wins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    pub name: String,
+    /// Text that sorts, byte by byte, as the versions do.
+    pub version: String,
 }
 
 impl Obligation {
@@ -109,6 +117,8 @@ impl Failure<'_> {
 }
 
 /// Writes the letter of a record that is given up or put off, or the new failure of one that was tried again, and parks its key.
+/// False: nothing was written, because the letter is there already, or has ended or waits by now: somebody else was faster, or an
+/// earlier commit of the same was carried out although its answer was lost. Nothing else may follow from the failure then.
 pub async fn write(
     tx: &mut Tx,
     group: &str,
@@ -116,27 +126,28 @@ pub async fn write(
     record: &Record,
     failure: Failure<'_>,
     policy: Parking,
-) -> Result<(), Error> {
-    let id = match record.origin {
+) -> Result<bool, Error> {
+    let (id, is_written) = match record.origin {
         Origin::Letter(id) => {
             lock_parked(tx, group, &[&obligation.aggregate]).await?;
-            fail_again(tx, id, failure).await?;
-            id
+            (id, fail_again(tx, id, failure).await?)
         }
         Origin::Topic => {
-            insert(tx, group, obligation, record, failure.state(), None, Some(failure)).await?;
-            ids::letter(group, obligation.id)
+            let is_written = insert(tx, group, obligation, record, failure.state(), None, Some(failure)).await?;
+            (ids::letter(group, obligation.id), is_written)
         }
     };
+    if !is_written {
+        return Ok(false);
+    }
     match policy {
         Parking::Park => park(tx, group, &obligation.aggregate, id).await?,
-        // Nothing waits for it; what was claimed to drain it is given back.
-        Parking::LatestWins | Parking::Independent => unpark(tx, group, &obligation.aggregate).await?,
+        Parking::LatestWins | Parking::Independent => unpark_if_idle(tx, group, &obligation.aggregate).await?,
     }
     let (verb, fault) = (format!("letter.{}", failure.state()), failure.fault);
     audit(tx, "system", &verb, Some(id), &format!("{}: {}", fault.code, fault.message), None).await?;
     reach(Point::LetterWritten);
-    Ok(())
+    Ok(true)
 }
 
 /// What these waiting letters wait for is there now (`item:MUG-RED`): they are tried at once.
@@ -181,6 +192,14 @@ async fn unpark(tx: &mut Tx, group: &str, aggregate: &str) -> Result<(), Error> 
     Ok(())
 }
 
+/// Where nothing waits behind a letter, what was claimed to drain its key is given back: unless another one is on its way.
+async fn unpark_if_idle(tx: &mut Tx, group: &str, aggregate: &str) -> Result<(), Error> {
+    let sql = "delete from letters.parked p where grp = $1 and aggregate = $2 and not exists (
+                 select from letters.letter l where l.grp = p.grp and l.aggregate = p.aggregate and l.state = 'replaying')";
+    sqlx::query(sql).bind(group).bind(aggregate).execute(tx).await?;
+    Ok(())
+}
+
 /// A drained letter has ended; those behind it follow, or the key is free.
 pub async fn settle(tx: &mut Tx, group: &str, aggregate: &str, letter: Uuid, state: State) -> Result<(), Error> {
     lock_parked(tx, group, &[aggregate]).await?;
@@ -213,13 +232,17 @@ pub(crate) async fn free_if_empty(tx: &mut Tx, group: &str, aggregate: &str) -> 
     }
 }
 
-/// Dead and waiting letters about these subjects have been overtaken by a good version.
-pub async fn supersede(tx: &mut Tx, group: &str, subjects: &[String]) -> Result<(), Error> {
-    if subjects.is_empty() {
+/// These versions are good: dead and waiting letters about older ones have been overtaken. One about a later version stays.
+pub async fn supersede(tx: &mut Tx, group: &str, good: &[Subject]) -> Result<(), Error> {
+    if good.is_empty() {
         return Ok(());
     }
-    let sql = "update letters.letter set state = 'superseded', settled_at = now(), retry_at = null where grp = $1 and subject = any($2) and state in ('dead', 'waiting') returning id";
-    let ended: Vec<Uuid> = sqlx::query_scalar(sql).bind(group).bind(subjects).fetch_all(&mut *tx).await?;
+    let sql = "update letters.letter l set state = 'superseded', settled_at = now(), retry_at = null
+               from unnest($2::text[], $3::text[]) as good (subject, version)
+               where l.grp = $1 and l.subject = good.subject and l.version <= good.version collate \"C\" and l.state in ('dead', 'waiting')
+               returning l.id";
+    let (names, versions): (Vec<_>, Vec<_>) = good.iter().map(|it| (it.name.as_str(), it.version.as_str())).unzip();
+    let ended: Vec<Uuid> = sqlx::query_scalar(sql).bind(group).bind(&names).bind(&versions).fetch_all(&mut *tx).await?;
     for id in ended {
         audit(tx, "system", "letter.superseded", Some(id), "a later version was applied", None).await?;
     }
@@ -248,22 +271,22 @@ async fn insert(
     state: &str,
     blocked_by: Option<Uuid>,
     failure: Option<Failure<'_>>,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let fault = failure.map(|it| it.fault);
     let wait = failure.and_then(|it| it.wait);
     let sql =
         "insert into letters.letter (id, grp, ce_id, source, kind, aggregate, subject, state, blocked_by, origin_topic, origin_partition,
-                 origin_offset, origin_time_ms, key, value, headers, class, code, message, causes, fingerprint, missing, attempts, retry_at, delays)
-               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, now() + $24, $25)
+                 origin_offset, origin_time_ms, key, value, headers, class, code, message, causes, fingerprint, missing, attempts, retry_at, delays, version)
+               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, now() + $24, $25, $26)
                on conflict on constraint letter_once do nothing";
-    sqlx::query(sql)
+    let inserted = sqlx::query(sql)
         .bind(ids::letter(group, obligation.id))
         .bind(group)
         .bind(obligation.id)
         .bind(&obligation.source)
         .bind(&obligation.kind)
         .bind(&obligation.aggregate)
-        .bind(&obligation.subject)
+        .bind(obligation.subject.as_ref().map(|it| it.name.as_str()))
         .bind(state)
         .bind(blocked_by)
         .bind(record.partition.topic.as_ref())
@@ -282,19 +305,20 @@ async fn insert(
         .bind(failure.map_or(0, |it| it.attempts()))
         .bind(wait)
         .bind(i32::from(wait.is_some()))
+        .bind(obligation.subject.as_ref().map(|it| it.version.as_str()))
         .execute(tx)
         .await?;
-    Ok(())
+    Ok(inserted.rows_affected() > 0)
 }
 
-/// The letter shows its last failure; the audit has all of them.
-async fn fail_again(tx: &mut Tx, id: Uuid, failure: Failure<'_>) -> Result<(), Error> {
+/// The letter shows its last failure; the audit has all of them. False: it is not being tried any more.
+async fn fail_again(tx: &mut Tx, id: Uuid, failure: Failure<'_>) -> Result<bool, Error> {
     let fault = failure.fault;
     let sql = "update letters.letter set state = $9, blocked_by = null, class = $2, code = $3, message = $4, causes = $5, fingerprint = $6,
                  missing = $7, attempts = attempts + $8, last_failed_at = now(), published_at = null,
                  retry_at = now() + $10, delays = delays + $11
                where id = $1 and state = 'replaying'";
-    sqlx::query(sql)
+    let failed = sqlx::query(sql)
         .bind(id)
         .bind(fault.class.as_str())
         .bind(fault.code)
@@ -308,5 +332,5 @@ async fn fail_again(tx: &mut Tx, id: Uuid, failure: Failure<'_>) -> Result<(), E
         .bind(i32::from(failure.wait.is_some()))
         .execute(tx)
         .await?;
-    Ok(())
+    Ok(failed.rows_affected() > 0)
 }

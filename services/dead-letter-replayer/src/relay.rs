@@ -45,7 +45,7 @@ impl Relay {
         for letter in letters::unpublished(&self.store, ROWS).await? {
             if self.is_out(&self.copy(&letter)).await? {
                 reach(Point::CopyProduced);
-                letters::mark_published(&self.store, letter.letter.id).await?;
+                letters::mark_published(&self.store, &letter.letter).await?;
             }
         }
         Ok(())

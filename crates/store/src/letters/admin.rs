@@ -192,8 +192,10 @@ pub async fn unpublished(store: &Store, limit: i64) -> Result<Vec<StoredLetter>,
     rows.iter().map(|row| stored(row, Vec::new())).collect()
 }
 
-pub async fn mark_published(store: &Store, id: Uuid) -> Result<(), Error> {
-    sqlx::query("update letters.letter set published_at = now() where id = $1").bind(id).execute(store.pool()).await?;
+/// The copy of this failure is out. Of one that came meanwhile, nobody has been told yet.
+pub async fn mark_published(store: &Store, letter: &Letter) -> Result<(), Error> {
+    let sql = "update letters.letter set published_at = now() where id = $1 and last_failed_at = $2";
+    sqlx::query(sql).bind(letter.id).bind(letter.last_failed_at).execute(store.pool()).await?;
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use contracts::topics::Parking;
 use fault::{Class, Fault};
 use pipeline::{Batch, Entry, Ledger as _, Next, Origin, OutRecord, Partition, Position, Record, Turn, Verdict};
 use store::decisions::{Decide, Decided, DecisionLedger, Input};
+use store::letters::Subject;
 use store::{Error, Owner, Store, StoreSettings, Tx};
 use tracing::Span;
 use uuid::Uuid;
@@ -34,8 +35,8 @@ impl Decide for Rules {
         Ok(batch.iter().map(|input| self.0.one(input)).collect())
     }
 
-    fn subject(&self, record: &Record) -> Option<String> {
-        Some(record.key_text())
+    fn subject(&self, record: &Record) -> Option<Subject> {
+        Some(Subject { name: record.key_text(), version: format!("{:020}", record.offset) })
     }
 
     fn ids_come_from_outside(&self) -> bool {
@@ -117,12 +118,17 @@ impl Group {
                 "produced"
             }
             Next::Fail(fault) => {
-                let turn = Turn::Failed { fault: Arc::new(fault), verdict: Verdict::Letter, attempts: 1, report: None };
-                assert!(matches!(self.turn(record, turn).await, Next::Done));
+                self.give_up(record, fault).await;
                 "letter"
             }
             Next::Later(_) => "later",
         }
+    }
+
+    /// As the engine says that it does.
+    pub(super) async fn give_up(&self, record: &Record, fault: Fault) {
+        let turn = Turn::Failed { fault: Arc::new(fault), verdict: Verdict::Letter, attempts: 1, report: None };
+        assert!(matches!(self.turn(record, turn).await, Next::Done));
     }
 
     /// Its first try failed, as the engine would say it: once more after this wait. `missing`: what must appear first.

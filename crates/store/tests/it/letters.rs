@@ -3,7 +3,7 @@ use std::sync::atomic::Ordering;
 
 use contracts::topics::Parking;
 use fault::{Class, Fault};
-use pipeline::{Ledger as _, Next, Origin, Turn, Verdict};
+use pipeline::{Ledger as _, Next, Origin, Record, Turn, Verdict};
 use store::letters::{self, DiscardScope, LetterError, LetterState, StoredLetter};
 
 use super::group::{GROUP, Group, record};
@@ -249,6 +249,80 @@ async fn a_later_good_version_supersedes_a_dead_one_where_the_latest_wins() {
     assert_eq!(group.states().await[0].1, "dead", "another subject's version says nothing");
     assert_eq!(group.settle(&record("1", 3, "c")).await, "produced", "nothing is held");
     assert_eq!(group.states().await[0].1, "superseded");
+}
+
+#[tokio::test]
+async fn an_older_good_version_ends_no_later_one_where_the_latest_wins() {
+    let group = Group::new(Parking::LatestWins).await;
+    assert_eq!(group.settle(&record("1", 2, "bad b")).await, "letter");
+    assert_eq!(group.settle(&record("1", 3, "bad c")).await, "letter");
+    assert_eq!(group.settle(&record("1", 1, "a")).await, "produced", "it came late");
+    assert_eq!(group.states().await, states(&[("bad b", "dead"), ("bad c", "dead")]));
+    group.script.repaired.store(true, Ordering::Relaxed);
+    letters::replay(&group.store, letters_id(2), "ada", "one first", None, nobody()).await.unwrap();
+    assert_eq!(group.settle(&group.drained().await.remove(0)).await, "produced");
+    assert_eq!(group.states().await, states(&[("bad b", "applied"), ("bad c", "dead")]));
+    assert_eq!(group.settle(&record("1", 4, "d")).await, "produced");
+    assert_eq!(group.states().await, states(&[("bad b", "applied"), ("bad c", "superseded")]));
+}
+
+#[tokio::test]
+async fn where_the_latest_wins_one_that_fails_again_leaves_another_of_its_key_on_its_way() {
+    let group = Group::new(Parking::LatestWins).await;
+    for id in [1, 2] {
+        assert_eq!(group.settle(&record("1", id, &format!("bad {id}"))).await, "letter");
+        letters::replay(&group.store, letters_id(id), "ada", "try", None, nobody()).await.unwrap();
+    }
+    let first = group.ledger.drain(1).await.unwrap().remove(0).record;
+    assert_eq!(group.settle(&first).await, "letter");
+    assert_eq!(group.settle(&record("1", 3, "bad 3")).await, "letter", "from its topic");
+    assert_eq!(group.states().await, states(&[("bad 1", "dead"), ("bad 2", "replaying"), ("bad 3", "dead")]));
+    group.script.repaired.store(true, Ordering::Relaxed);
+    assert_eq!(group.settle(&group.drained().await.remove(0)).await, "produced");
+}
+
+/// A commit whose answer was lost is made again, and a process that stood still makes it late: others have gone on meanwhile.
+#[tokio::test]
+async fn a_failure_that_is_told_again_undoes_nothing_that_came_after_it() {
+    let again = async |group: &Group, record: &Record| {
+        let audited = group.count("select count(*) from letters.audit").await;
+        let before = group.states().await;
+        group.give_up(record, Fault::new(Class::Validation, "bad", "it is bad")).await;
+        assert_eq!(group.states().await, before);
+        assert_eq!(group.count("select count(*) from letters.audit").await, audited, "nothing happened");
+    };
+    let group = parked().await;
+    group.script.repaired.store(true, Ordering::Relaxed);
+    again(&group, &record("1", 1, "bad a")).await;
+    letters::replay(&group.store, head(), "ada", "item added", None, nobody()).await.unwrap();
+    again(&group, &record("1", 1, "bad a")).await;
+    let drained = group.drained().await.remove(0);
+    assert_eq!(group.settle(&drained).await, "produced");
+    again(&group, &record("1", 1, "bad a")).await;
+    again(&group, &drained).await;
+    for held in group.drained().await {
+        assert_eq!(group.settle(&held).await, "produced");
+    }
+    again(&group, &drained).await;
+    assert_eq!(group.count("select count(*) from letters.parked").await, 0);
+
+    let group = parked().await;
+    letters::discard(&group.store, head(), "ada", "no", DiscardScope::Chain, None, nobody()).await.unwrap();
+    again(&group, &record("1", 1, "bad a")).await;
+    assert_eq!(group.count("select count(*) from letters.parked").await, 0);
+}
+
+#[tokio::test]
+async fn a_failure_that_came_while_an_earlier_one_was_published_is_published_as_well() {
+    let group = parked().await;
+    let before = letters::unpublished(&group.store, 10).await.unwrap().remove(0).letter;
+    letters::replay(&group.store, head(), "ada", "try", None, nobody()).await.unwrap();
+    assert_eq!(group.settle(&group.drained().await.remove(0)).await, "letter");
+    letters::mark_published(&group.store, &before).await.unwrap();
+    let again = letters::unpublished(&group.store, 10).await.unwrap().remove(0).letter;
+    assert_eq!((again.id, again.attempts), (head(), 2));
+    letters::mark_published(&group.store, &again).await.unwrap();
+    assert!(letters::unpublished(&group.store, 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -183,6 +183,10 @@ impl Work {
         for (index, entry) in batch.iter().enumerate() {
             match &entry.turn {
                 Turn::Acted(Report::Step(report)) => learned.extend(self.note_result(report, None)),
+                // Somebody else has the step by now, or had it done: what came of our try decides nothing.
+                Turn::Failed { report: Some(Report::Step(report)), .. } if !self.is_current(report) => {
+                    self.nexts[index] = Some(Next::Later(Duration::ZERO));
+                }
                 Turn::Failed { fault, verdict, report: Some(Report::Step(report)), .. } => {
                     learned.extend(self.note_result(report, Some((fault.as_ref(), *verdict == Verdict::Letter))));
                 }
@@ -197,6 +201,12 @@ impl Work {
         }
         let confirmed: Vec<_> = learned.iter().map(|(identity, op, findings)| (wanted(identity, op), *findings)).collect();
         identities::confirm(tx, self.target(), &confirmed).await
+    }
+
+    /// Whether the claim is the step's last one.
+    fn is_current(&self, StepReport { act, .. }: &StepReport) -> bool {
+        let effect = self.effects.get(act.op.key());
+        effect.is_some_and(|it| it.steps.iter().any(|row| row.step == act.step().name && row.fence == act.fence))
     }
 
     /// Returns what others wait for.
@@ -261,15 +271,17 @@ impl Work {
         for index in self.each(|turn| matches!(turn, Turn::Failed { verdict: Verdict::PutOff(_), .. })) {
             let entry = Arc::clone(&self.batch[index]);
             let Turn::Failed { fault, attempts, verdict: Verdict::PutOff(wait), .. } = &entry.turn else { continue };
+            self.nexts[index] = Some(Next::Done);
             let failure = Failure { fault, attempts: *attempts, wait: Some(*wait) };
-            letters::write(tx, self.group(), &self.obligations[index], &entry.record, failure, Parking::Park).await?;
+            if !letters::write(tx, self.group(), &self.obligations[index], &entry.record, failure, Parking::Park).await? {
+                continue;
+            }
             // Others may look for a customer meanwhile, unless our request for it is in doubt.
             if let Some(op) = self.op(index).cloned()
                 && fault.class == Class::DependencyMissing
             {
                 self.release_identities(tx, &op).await?;
             }
-            self.nexts[index] = Some(Next::Done);
         }
         Ok(())
     }
@@ -287,7 +299,10 @@ impl Work {
             let obligation = &self.obligations[index];
             let deaths = effects::replays_of(tx, self.group(), obligation.id).await?;
             let failure = Failure { fault, attempts: *attempts, wait: None };
-            letters::write(tx, self.group(), obligation, &entry.record, failure, Parking::Park).await?;
+            self.nexts[index] = Some(Next::Done);
+            if !letters::write(tx, self.group(), obligation, &entry.record, failure, Parking::Park).await? {
+                continue;
+            }
             let op = self.op(index).cloned();
             if let Some(op) = &op {
                 self.release_identities(tx, op).await?;
@@ -306,7 +321,6 @@ impl Work {
             let outcome = entry.span.in_scope(|| self.context.outcomes.dead(&entry.record, command_id, command.as_ref(), fault, deaths));
             outbox::insert_captured(tx, self.target(), &[outcome]).await?;
             self.died.push(command.map_or("unreadable", |it| it.operation.name()));
-            self.nexts[index] = Some(Next::Done);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use connector::erp::Guarantee;
 use contracts::wire::OutcomeState;
 
 use super::erp::{FakeErp, Fate};
-use super::rig::{SOON, World, order, order_of};
+use super::rig::{Fuse, SOON, World, order, order_of};
 
 const EVERY: [Guarantee; 4] = [Guarantee::IdempotencyKey, Guarantee::Upsert, Guarantee::Unique, Guarantee::Lookup];
 
@@ -94,6 +94,27 @@ async fn two_processes_at_the_same_commands_book_each_once() {
     second.until_settled(20).await;
     assert_eq!(world.erp.booked().len(), 40);
     assert_eq!(world.outcomes().len(), 20);
+}
+
+/// A process stands still between the ERP's refusal and its commit, until another one has taken the step over and done it.
+#[tokio::test]
+async fn a_refusal_that_is_told_when_its_claim_is_over_buries_nothing() {
+    let mut world = World::new(FakeErp::new(Guarantee::Unique)).await;
+    world.settings.lease = Duration::from_millis(400);
+    world.erp.script("1", "create", &[Fate::Rejected]);
+    world.send(&order("1"), "place", 1);
+    // The commit of its arrival and the request have each a beginning and an end.
+    let fuse = Fuse::after(5);
+    let first = world.start_with(fuse.clone());
+    fuse.dead.notified().await;
+    assert_eq!(world.letters().await, []);
+    world.start().until_settled(1).await;
+    fuse.revive();
+    first.until_settled(1).await;
+    assert_eq!(world.letters().await, []);
+    assert_eq!(world.count("select count(*) from letters.parked").await, 0);
+    assert!(world.outcomes().iter().all(|it| it.state == OutcomeState::Applied));
+    assert_eq!(world.erp.booked(), ["1 create", "1 confirm"]);
 }
 
 #[tokio::test]

@@ -249,11 +249,12 @@ impl Process {
 pub(crate) struct Fuse {
     left: Arc<Mutex<Option<usize>>>,
     pub(crate) dead: Arc<Notify>,
+    revived: Arc<Notify>,
 }
 
 impl Default for Fuse {
     fn default() -> Self {
-        Self { left: Arc::new(Mutex::new(None)), dead: Arc::new(Notify::new()) }
+        Self { left: Arc::new(Mutex::new(None)), dead: Arc::new(Notify::new()), revived: Arc::new(Notify::new()) }
     }
 }
 
@@ -273,8 +274,14 @@ impl Fuse {
         };
         if is_dead {
             self.dead.notify_one();
-            std::future::pending::<()>().await;
+            self.revived.notified().await;
         }
+    }
+
+    /// It only stood still, and goes on.
+    pub(crate) fn revive(&self) {
+        *self.left.lock().unwrap() = None;
+        self.revived.notify_one();
     }
 }
 

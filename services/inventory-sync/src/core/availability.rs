@@ -26,6 +26,11 @@ pub fn reckon(feeds: &Feeds, place: &Place, sku: &Sku, levels: &BTreeMap<Source,
     })
 }
 
+/// Of a place that was sold from, and of whose sources as they are mapped now no ERP has said anything: nothing may be sold there.
+pub fn nothing(before: &Availability) -> Availability {
+    Availability { on_hand: Decimal::ZERO, reserved: Decimal::ZERO, pending: Decimal::ZERO, ..before.clone() }
+}
+
 /// What a group of lines takes of these sources. An order does not say which source it will be taken from: it counts in full
 /// until all that it may be taken from have been looked at after its confirm.
 fn pending(feeds: &Feeds, group: &Group, known: &BTreeMap<&Source, &Level>) -> Decimal {

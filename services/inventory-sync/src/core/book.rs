@@ -73,7 +73,7 @@ impl Takes {
 enum Bearing {
     /// The ERP counts the order from here on.
     Confirms,
-    /// It counts another version of it.
+    /// It counts another version of it, or all of that version that it ever will.
     Revises,
     /// It never will.
     Discards,
@@ -83,7 +83,8 @@ fn bearing_of(outcome: &Outcome) -> Option<Bearing> {
     let [place, confirm, revise, ..] = Operation::NAMES;
     match (outcome.state, outcome.operation.as_str()) {
         (OutcomeState::Applied, it) if outcome.confirmed && (it == place || it == confirm) => Some(Bearing::Confirms),
-        (OutcomeState::Applied, it) if it == revise => Some(Bearing::Revises),
+        // Given up, it counts no more than if it had been done: what stands for it in the ERP, a person has seen to.
+        (OutcomeState::Applied | OutcomeState::Discarded, it) if it == revise => Some(Bearing::Revises),
         (OutcomeState::Discarded, it) if it == place => Some(Bearing::Discards),
         _ => None,
     }

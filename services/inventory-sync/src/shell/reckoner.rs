@@ -12,6 +12,7 @@ use domain::{Availability, ConnectionId, Sku};
 use fault::Fault;
 use pipeline::{OutRecord, Record};
 use store::decisions::{Decide, Decided, Input, State};
+use store::letters::Subject;
 use store::{Error, Tx};
 
 use crate::core::availability;
@@ -96,9 +97,11 @@ impl Decide for Reckoner {
     }
 
     /// A later good version of the same entity ends a dead one. Outcomes are not versions of anything.
-    fn subject(&self, record: &Record) -> Option<String> {
+    fn subject(&self, record: &Record) -> Option<Subject> {
         let is_outcome = record.headers.text(CE_TYPE) == Some(Outcome::NAME);
-        record.headers.text(CE_SUBJECT).filter(|_| !is_outcome).map(str::to_owned)
+        let name = record.headers.text(CE_SUBJECT).filter(|_| !is_outcome)?;
+        let sequence = record.headers.sequence()?;
+        Some(Subject { name: name.to_owned(), version: format!("{sequence:020}") })
     }
 }
 
@@ -147,8 +150,9 @@ pub(super) async fn reckon(
         let groups = groups.get(sku).map(Vec::as_slice).unwrap_or_default();
         over.extend(groups.iter().filter(|it| availability::is_over(feeds, it, levels)).map(|it| (sku, it)));
         for (place, _) in feeds.places() {
-            let Some(now) = availability::reckon(feeds, place, sku, levels, groups) else { continue };
             let before = known.get(&(place.clone(), sku.clone()));
+            let now = availability::reckon(feeds, place, sku, levels, groups);
+            let Some(now) = now.or_else(|| before.map(|it| availability::nothing(&it.availability))) else { continue };
             let sold = sold.get(&(place.connection.clone(), sku.clone())).copied().unwrap_or_default();
             let said = announcements.entry(sku.clone()).or_default();
             changes.extend(step(before, place, now, sold, producer, said));

@@ -69,6 +69,22 @@ async fn a_cancel_and_a_discard_give_back_and_an_edit_takes() {
     assert_eq!(group.text("select concat_ws(' ', taken, given) from stock.desired").await, "9 5", "what the shop itself did");
 }
 
+/// The ERP does not change what it has sold: somebody makes a second sale there, and discards the letter.
+#[tokio::test]
+async fn an_edit_that_is_given_up_counts_until_the_erp_was_looked_at_again() {
+    let group = Group::new().await;
+    group.settle(&observed(1, 10, 0, &[])).await;
+    group.settle(&ordered("1", 1, 3)).await;
+    group.settle(&outcome("1", "place_order", Applied, 1, 15)).await;
+    group.settle(&observed(2, 10, 3, &[("1", 3)])).await;
+    assert_eq!(group.settle(&ordered("1", 2, 5)).await, "3: 5");
+    group.settle(&outcome("1", "revise_order", Discarded, 2, 25)).await;
+    assert_eq!(group.available().await, 5, "the second sale is not seen yet");
+    group.settle(&observed(3, 10, 5, &[("1", 3)])).await;
+    assert_eq!(group.available().await, 5);
+    assert_eq!(group.count("select count(*) from stock.line where open").await, 0);
+}
+
 #[tokio::test]
 async fn one_unit_in_three_shops_is_gone_everywhere_once_one_has_sold_it() {
     let mut settings = stock_settings();
@@ -146,6 +162,11 @@ async fn what_cannot_be_read_is_a_letter_until_a_good_version_comes() {
     let state = "select state from letters.letter where aggregate = 'shop/order/1'";
     assert_eq!(group.text(state).await, "superseded");
     assert_eq!(group.count("select count(*) from letters.letter where state = 'dead'").await, 2);
+    let mut later = ordered("1", 4, 9);
+    later.value = b"\xff".as_slice().into();
+    assert_eq!(group.settle(&later).await, "letter wire_decode");
+    assert_eq!(group.settle(&ordered("1", 3, 4)).await, "3: 6");
+    assert_eq!(group.count("select count(*) from letters.letter where state = 'dead'").await, 3, "an older one is no answer to it");
 }
 
 #[tokio::test]

@@ -66,6 +66,22 @@ async fn another_buffer_is_published_and_pushed_after_a_restart() {
     assert!(handle.close(SOON).await);
 }
 
+/// What was sold from one warehouse is sold from another one now, which has none of it, or of which nothing is known yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_whose_sources_are_others_now_sells_what_these_have() {
+    let (_broker, bus) = broker();
+    let group = Group::new().await;
+    group.settle(&observed(1, 10, 0, &[])).await;
+    let mut moved = stock_settings();
+    moved.location_map.get_mut("shop").unwrap().insert("erp-main".to_owned(), [("NEW".to_owned(), "1".to_owned())].into());
+    let restarted = recount(&group, &bus, &moved);
+    assert_eq!(restarted.step("").await.unwrap().as_deref(), Some("MUG"));
+    assert_eq!(group.text("select concat_ws(' ', available, on_hand, generation) from stock.desired").await, "0 0 2");
+    let group = Group::over(group.store.clone(), moved);
+    let there = domain::StockLevel { location: "NEW".to_owned(), ..level_of("MUG", 4, 0, 30, &[]) };
+    assert_eq!(group.settle(&level_record(1, there)).await, "3: 4");
+}
+
 /// The process died after it reckoned and before it produced; a record comes before the next one gets to it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_is_not_out_goes_before_the_one_that_overtakes_it() {

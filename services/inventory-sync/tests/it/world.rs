@@ -117,7 +117,10 @@ pub(super) fn change_record(source: &ConnectionId, sequence: u64, entity: Entity
     };
     let key = entity.aggregate(source).to_string();
     let changed = Changed { change, entity };
-    record(topics::changes(subject.kind), key, ids::change(&subject, sequence), changed.type_name(), &subject.to_string(), changed.encode())
+    let (topic, id) = (topics::changes(subject.kind), ids::change(&subject, sequence));
+    let mut record = record(topic, key, id, changed.type_name(), &subject.to_string(), changed.encode());
+    record.headers.push(headers::ENTITY_SEQ, sequence.to_string());
+    record
 }
 
 pub(super) fn outcome(id: &str, operation: &str, state: OutcomeState, sequence: u64, seconds: i64) -> Record {

@@ -136,12 +136,18 @@ pub fn read(record: &Record) -> Result<Raw, Fault> {
     }))
 }
 
-/// What a later good delivery must be about to supersede a dead one: the same aggregate, by the same kind of topic. A good
-/// order says nothing about a refund that could not be read.
+/// What a good delivery must be about to supersede a dead one: the same aggregate, by the same kind of topic. A good order says
+/// nothing about a refund that could not be read.
 pub fn subject(record: &Record) -> Option<String> {
     let topic = record.headers.text(headers::SOURCE_TOPIC)?;
     let family = topic.split('/').next().unwrap_or(topic);
     Some(format!("{}#{family}", record.key_text()))
+}
+
+/// As of when it tells, as text that sorts: all that is known of its version before it is mapped.
+pub fn version(record: &Record) -> Option<String> {
+    let told = [headers::READ_AT, headers::TRIGGERED_AT, headers::RECEIVED_AT].into_iter().find_map(|name| record.headers.text(name))?;
+    parse_time(told).ok().map(time)
 }
 
 fn time(at: DateTime<Utc>) -> String {
@@ -203,6 +209,7 @@ mod tests {
         );
         assert_eq!((delivery.triggered_at, delivery.read_at, delivery.received_at), (Some(at(0)), None, at(1)));
         assert_eq!(subject(&record).as_deref(), Some("shop-eu/order/1#orders"));
+        assert_eq!(version(&record), Some(time(at(0))), "when it happened, not when it came");
     }
 
     #[test]
@@ -214,6 +221,7 @@ mod tests {
         assert_eq!(one.key_text(), "shop-eu/order/1");
         let Ok(Raw::Delivery(delivery)) = read(&one) else { panic!("it is a delivery") };
         assert_eq!((delivery.topic.as_str(), delivery.read_at), ("orders/graphql", Some(at(1))));
+        assert_eq!(version(&one), Some(time(at(1))));
         let customer = EntityRef::new(shop(), EntityKind::Customer, "9");
         assert_eq!(&of_gone("raw", &customer, at(1)).key[..], b"shop-eu/customer/9");
     }
@@ -260,7 +268,7 @@ mod tests {
             };
             proptest::prop_assert_eq!(text(&read), text(&again));
             proptest::prop_assert!(read.is_ok() || read.is_err_and(|it| it.code == "raw_record_malformed"));
-            let _known = (finder(&record), subject(&record));
+            let _known = (finder(&record), subject(&record), version(&record));
         }
     }
 

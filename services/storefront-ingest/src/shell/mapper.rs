@@ -16,6 +16,7 @@ use fault::{Class, Fault};
 use pipeline::outgoing::Event;
 use pipeline::{OutRecord, Record};
 use store::decisions::{self, Decide, Decided, Input, State};
+use store::letters::Subject;
 use store::{Error, Owner, Tx};
 use uuid::Uuid;
 
@@ -111,8 +112,8 @@ impl Decide for Mapper {
         Ok(())
     }
 
-    fn subject(&self, record: &Record) -> Option<String> {
-        raw::subject(record)
+    fn subject(&self, record: &Record) -> Option<Subject> {
+        Some(Subject { name: raw::subject(record)?, version: raw::version(record)? })
     }
 
     fn ids_come_from_outside(&self) -> bool {

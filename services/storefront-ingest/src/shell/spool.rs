@@ -158,7 +158,7 @@ impl Drain {
                 Box::pin(async move {
                     let fault = Fault::new(fault::Class::Validation, "kafka_record_refused", "Kafka refuses this record for good");
                     let failure = Failure { fault: &fault, attempts: 1, wait: None };
-                    letters::write(tx, &group, &Obligation::of(&record), &record, failure, Parking::LatestWins).await
+                    letters::write(tx, &group, &Obligation::of(&record), &record, failure, Parking::LatestWins).await.map(drop)
                 })
             })
             .await
