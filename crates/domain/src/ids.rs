@@ -110,7 +110,7 @@ impl EntityKind {
         Self::Refund,
     ];
 
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Order => "order",
             Self::Customer => "customer",

@@ -22,12 +22,15 @@ use tracing::Instrument as _;
 
 use crate::ledger::Signals;
 use crate::metrics::Metrics;
+use levels::Telling;
 
 #[derive(Debug, Clone)]
 pub struct CaptureSettings {
     pub interval: Duration,
     /// Of the full comparison.
     pub comparison_interval: Duration,
+    /// When more is missing than this, the target most likely does not show us everything.
+    pub missing_max: u32,
 }
 
 pub struct Capture {
@@ -45,6 +48,9 @@ pub struct Capture {
 struct Comparison {
     /// The last SKU that was compared; `None`: the beginning.
     after: Option<String>,
+    /// When the running one began, by the database's clock.
+    #[serde(default)]
+    begun_at: Option<DateTime<Utc>>,
     /// When the last whole one ended.
     finished_at: Option<DateTime<Utc>>,
 }
@@ -128,13 +134,43 @@ impl Capture {
         if !is_due {
             return Ok(0);
         }
-        let levels = self.source.all(comparison.after.as_deref(), PAGE).await?;
-        let next = match levels.iter().map(|it| &it.sku).max().map(Sku::to_string) {
-            Some(last) => Comparison { after: Some(last), ..comparison },
-            None => Comparison { after: None, finished_at: Some(Utc::now()) },
+        let begun_at = match comparison.after {
+            Some(_) => comparison.begun_at,
+            None => Some(captures::now(&self.store).await?),
         };
-        let value = serde_json::to_value(&next).map_err(|error| Fault::new(Class::Poison, "capture_cursor", error.to_string()))?;
-        self.store_levels(levels, COMPARISON, value).await
+        let levels = self.source.all(comparison.after.as_deref(), PAGE).await?;
+        match levels.iter().map(|it| &it.sku).max().map(Sku::to_string) {
+            Some(last) => self.store_levels(levels, COMPARISON, as_value(&Comparison { after: Some(last), begun_at, ..comparison })?).await,
+            // A first page with nothing says nothing: there may be nothing, or nothing that we may see.
+            None if comparison.after.is_none() => self.finish(None).await,
+            None => self.finish(begun_at).await,
+        }
+    }
+
+    /// The end of a comparison that began then: what it did not come by is gone.
+    async fn finish(&self, begun_at: Option<DateTime<Utc>>) -> Result<usize, Fault> {
+        let value = as_value(&Comparison { after: None, begun_at: None, finished_at: Some(Utc::now()) })?;
+        let observed_at = self.source.now().await?;
+        let (target, topic, span) = (self.target.clone(), self.topic.clone(), tracing::Span::current());
+        let max = self.settings.missing_max;
+        let finished = self.store.transaction(move |tx| {
+            Box::pin(async move {
+                let telling = Telling { target: &target, topic: &topic, span: &span };
+                let buried = match begun_at {
+                    Some(begun_at) => levels::bury(tx, &telling, begun_at, observed_at, max.into()).await?,
+                    None => Some(0),
+                };
+                captures::move_cursor(tx, target.as_str(), COMPARISON, &value).await?;
+                Ok(buried)
+            })
+        });
+        let Some(buried) = finished.await? else {
+            let runbook = "docs/runbooks/stock-drift.md";
+            tracing::error!(erp = %self.target, max, runbook, "more articles are missing in the ERP than may be; none of them is said to be gone");
+            return Ok(0);
+        };
+        self.metrics.captured(buried);
+        Ok(buried)
     }
 
     /// Events of those that are news, with the cursor, in one transaction.
@@ -143,7 +179,7 @@ impl Capture {
         let (target, topic, span) = (self.target.clone(), self.topic.clone(), tracing::Span::current());
         let stored = self.store.transaction(move |tx| {
             Box::pin(async move {
-                let captured = levels::store(tx, &target, &topic, levels, &span).await?;
+                let captured = levels::store(tx, &Telling { target: &target, topic: &topic, span: &span }, levels).await?;
                 captures::move_cursor(tx, target.as_str(), cursor, &value).await?;
                 Ok(captured)
             })
@@ -152,6 +188,10 @@ impl Capture {
         self.metrics.captured(captured);
         Ok(captured)
     }
+}
+
+fn as_value(comparison: &Comparison) -> Result<serde_json::Value, Fault> {
+    serde_json::to_value(comparison).map_err(|error| Fault::new(Class::Poison, "capture_cursor", error.to_string()))
 }
 
 /// As long as was asked; otherwise ever longer, and for a bad secret at once as long as it gets.

@@ -44,6 +44,8 @@ pub struct TargetSettings {
     pub stock_interval: Duration,
     #[serde(with = "humantime_serde", default = "default_comparison_interval")]
     pub stock_comparison_interval: Duration,
+    #[serde(default = "default_missing_max")]
+    pub stock_missing_max: u32,
     /// The platform's own; it refuses what it does not know.
     #[serde(flatten)]
     pub settings: serde_json::Map<String, Value>,
@@ -75,6 +77,10 @@ fn default_stock_interval() -> Duration {
 
 fn default_comparison_interval() -> Duration {
     Duration::from_secs(3600)
+}
+
+fn default_missing_max() -> u32 {
+    100
 }
 
 impl TargetSettings {

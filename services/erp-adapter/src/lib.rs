@@ -155,6 +155,7 @@ impl Target {
             settings: CaptureSettings {
                 interval: self.settings.stock_interval,
                 comparison_interval: self.settings.stock_comparison_interval,
+                missing_max: self.settings.stock_missing_max,
             },
             metrics,
         };

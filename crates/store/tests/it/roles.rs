@@ -101,7 +101,7 @@ async fn applied(tx: &mut store::Tx) -> Result<(), Error> {
     identities::release(tx, "erp", &[wanted]).await?;
     effects::close(tx, "erp", &[Ended { op_key: "o/create", state: EffectState::Applied, findings: &Findings::new() }]).await?;
     effects::replays_of(tx, GROUP, Uuid::from_u128(1)).await?;
-    let captured = captures::Captured { sequence: 1, hash: vec![1], body: vec![2], observed_at: Utc::now() };
+    let captured = captures::Captured { sequence: 1, hash: vec![1], body: vec![2], observed_at: Utc::now(), gone: false };
     captures::known(tx, "erp", "stock", &["W/A"]).await?;
     captures::write(tx, "erp", "stock", &[("W/A", &captured)]).await?;
     captures::move_cursor(tx, "erp", "stock", &serde_json::json!(1)).await?;

@@ -1,12 +1,12 @@
 //! Stock levels against what was last said of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, SecondsFormat, Utc};
 use contracts::ids;
 use contracts::topics::groups;
 use contracts::wire::{Change, ChangeKind, Changed, Entity, Wire as _, changed_paths, entity_hash};
-use domain::{ConnectionId, EntityKind, StockLevel, TargetId};
+use domain::{ConnectionId, Decimal, EntityKind, StockLevel, TargetId};
 use pipeline::OutRecord;
 use pipeline::outgoing::Event;
 use store::effects::captures::{self, Captured};
@@ -22,19 +22,60 @@ struct Seen {
     hash: Vec<u8>,
 }
 
-/// Stores the events of those that are news; returns how many.
-pub(super) async fn store(tx: &mut Tx, target: &TargetId, topic: &str, levels: Vec<StockLevel>, span: &Span) -> Result<usize, Error> {
+/// Whose levels they are, and where they are told.
+pub(super) struct Telling<'a> {
+    pub(super) target: &'a TargetId,
+    pub(super) topic: &'a str,
+    pub(super) span: &'a Span,
+}
+
+const KIND: &str = EntityKind::Stock.as_str();
+
+/// Stores the events of those that are news; returns how many. Whatever is no news was seen all the same.
+pub(super) async fn store(tx: &mut Tx, telling: &Telling<'_>, levels: Vec<StockLevel>) -> Result<usize, Error> {
     let seen = latest(levels);
     if seen.is_empty() {
         return Ok(0);
     }
-    let kind = EntityKind::Stock.as_str();
     let ids: Vec<_> = seen.keys().map(String::as_str).collect();
-    let known = captures::known(tx, target.as_str(), kind, &ids).await?;
-    let news: Vec<_> = seen.iter().filter_map(|(id, seen)| Some((id.as_str(), seen, next(seen, known.get(id))?))).collect();
+    let known = captures::known(tx, telling.target.as_str(), KIND, &ids).await?;
+    captures::seen(tx, telling.target.as_str(), KIND, &ids).await?;
+    tell(tx, telling, &seen, &known, false).await
+}
+
+/// Of what a comparison of everything, which began then, did not come by, nothing is left. `None`: that would be more than may be
+/// missing.
+pub(super) async fn bury(
+    tx: &mut Tx,
+    telling: &Telling<'_>,
+    begun_at: DateTime<Utc>,
+    observed_at: DateTime<Utc>,
+    missing_max: i64,
+) -> Result<Option<usize>, Error> {
+    let gone = captures::unseen(tx, telling.target.as_str(), KIND, begun_at, missing_max + 1).await?;
+    if i64::try_from(gone.len()).unwrap_or(i64::MAX) > missing_max {
+        return Ok(None);
+    }
+    let mut levels = Vec::with_capacity(gone.len());
+    for captured in gone.values() {
+        let level = StockLevel::decode(&captured.body);
+        let level = level.map_err(|error| Error::Corrupt { what: "a captured level", source: error.into() })?;
+        levels.push(StockLevel { on_hand: Decimal::ZERO, reserved: Decimal::ZERO, open_sales: Vec::new(), observed_at, ..level });
+    }
+    Ok(Some(tell(tx, telling, &latest(levels), &gone, true).await?))
+}
+
+async fn tell(
+    tx: &mut Tx,
+    Telling { target, topic, span }: &Telling<'_>,
+    seen: &BTreeMap<String, Seen>,
+    known: &HashMap<String, Captured>,
+    gone: bool,
+) -> Result<usize, Error> {
+    let news: Vec<_> = seen.iter().filter_map(|(id, seen)| Some((id.as_str(), seen, next(seen, known.get(id), gone)?))).collect();
     let records: Vec<_> = news.iter().map(|(id, seen, now)| span.in_scope(|| record(target, topic, seen, now, known.get(*id)))).collect();
     let rows: Vec<_> = news.iter().map(|(id, _, now)| (*id, now)).collect();
-    captures::write(tx, target.as_str(), kind, &rows).await?;
+    captures::write(tx, target.as_str(), KIND, &rows).await?;
     // A level that was never seen may be of an item that somebody has just added: commands wait for such.
     let added: BTreeSet<String> =
         news.iter().filter(|(id, ..)| !known.contains_key(*id)).map(|(_, seen, _)| format!("item:{}", seen.level.sku)).collect();
@@ -61,13 +102,14 @@ fn latest(levels: Vec<StockLevel>) -> BTreeMap<String, Seen> {
 }
 
 /// What is said now; `None` where it is no news, or older than what was said.
-fn next(seen: &Seen, known: Option<&Captured>) -> Option<Captured> {
-    let is_news = known.is_none_or(|it| it.hash != seen.hash && it.observed_at <= seen.level.observed_at);
+fn next(seen: &Seen, known: Option<&Captured>, gone: bool) -> Option<Captured> {
+    let is_news = known.is_none_or(|it| (it.hash != seen.hash || it.gone != gone) && it.observed_at <= seen.level.observed_at);
     is_news.then(|| Captured {
         sequence: known.map_or(1, |it| it.sequence + 1),
         hash: seen.hash.clone(),
         body: seen.body.clone(),
         observed_at: seen.level.observed_at,
+        gone,
     })
 }
 
@@ -78,7 +120,11 @@ fn record(target: &TargetId, topic: &str, seen: &Seen, now: &Captured, before: O
     let observed_at = seen.level.observed_at;
     let changed = Changed {
         change: Change {
-            kind: if before.is_some() { ChangeKind::Updated } else { ChangeKind::Created },
+            kind: match before {
+                _ if now.gone => ChangeKind::Deleted,
+                Some(_) => ChangeKind::Updated,
+                None => ChangeKind::Created,
+            },
             sequence: now.sequence,
             source: target.to_string(),
             source_version: observed_at.to_rfc3339_opts(SecondsFormat::Micros, true),

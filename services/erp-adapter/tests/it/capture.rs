@@ -78,7 +78,7 @@ impl Rig {
             target: TARGET.parse().unwrap(),
             source: Arc::clone(&self.stock) as _,
             topic: "inventory".to_owned(),
-            settings: CaptureSettings { interval, comparison_interval: Duration::from_secs(3600) },
+            settings: CaptureSettings { interval, comparison_interval: Duration::from_secs(3600), missing_max: 1 },
             metrics: Metrics::new(TARGET),
         }
     }
@@ -166,6 +166,29 @@ async fn an_older_observation_never_overtakes_a_newer_one() {
     rig.stock.set("MUG", 7);
     rig.stock.set_late(10);
     assert_eq!(capture.changes().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_the_target_has_no_more_is_told_to_be_gone_once_all_was_compared() {
+    let rig = Rig::new().await;
+    for sku in ["CUP", "MUG", "TEE"] {
+        rig.stock.set(sku, 10);
+    }
+    let capture = Capture { settings: CaptureSettings { comparison_interval: Duration::ZERO, ..rig.capture().settings }, ..rig.capture() };
+    // The page with all of them, and the one behind it.
+    let whole = async || capture.compare().await.unwrap() + capture.compare().await.unwrap();
+    assert_eq!((whole().await, whole().await), (3, 0), "all are there");
+    rig.stock.archive("CUP");
+    assert_eq!(whole().await, 1);
+    assert_eq!(whole().await, 0, "once");
+    rig.stock.restore("CUP");
+    assert_eq!(whole().await, 1);
+    for sku in ["CUP", "MUG"] {
+        rig.stock.archive(sku);
+    }
+    assert_eq!(whole().await, 0, "two at once are more than may be: perhaps we may not see them any more");
+    let _process = rig.start(rig.capture());
+    rig.until_told(&["CUP 10 @ 1", "MUG 10 @ 1", "TEE 10 @ 1", "CUP 0 @ 2 on_hand", "CUP 10 @ 3 on_hand"]).await;
 }
 
 #[tokio::test]

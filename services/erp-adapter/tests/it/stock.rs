@@ -1,5 +1,6 @@
 //! A stock source from a script.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -14,6 +15,7 @@ pub(crate) struct FakeStock {
     history: Mutex<Vec<StockLevel>>,
     failures: Mutex<usize>,
     reads: Mutex<usize>,
+    archived: Mutex<BTreeSet<String>>,
     /// How many seconds its changes were observed earlier than they are read.
     late: Mutex<usize>,
 }
@@ -34,6 +36,15 @@ impl FakeStock {
             observed_at: DateTime::UNIX_EPOCH,
             open_sales: open_sales.iter().map(sale).collect(),
         });
+    }
+
+    /// It was archived, or is called something else: it is listed no more, and is no change.
+    pub(crate) fn archive(&self, sku: &str) {
+        self.archived.lock().unwrap().insert(sku.to_owned());
+    }
+
+    pub(crate) fn restore(&self, sku: &str) {
+        self.archived.lock().unwrap().remove(sku);
     }
 
     pub(crate) fn fail(&self, times: usize) {
@@ -82,10 +93,12 @@ impl StockSource for FakeStock {
         for level in history.iter() {
             latest.insert(level.sku.to_string(), StockLevel { observed_at: at(100 + self.reads()), ..level.clone() });
         }
+        let archived = self.archived.lock().unwrap();
+        latest.retain(|sku, _| !archived.contains(sku));
         Ok(latest.into_iter().filter(|(sku, _)| after.is_none_or(|it| sku.as_str() > it)).map(|it| it.1).take(limit).collect())
     }
 
     async fn now(&self) -> Result<DateTime<Utc>, Fault> {
-        Ok(Utc::now())
+        Ok(at(100 + self.reads()))
     }
 }
