@@ -58,8 +58,9 @@ pub async fn run(settings: Settings, platforms: Platforms, life: Life) -> anyhow
         recount.run(stop).await;
         anyhow::Ok(())
     });
+    let locations = |id: &ConnectionId| feeds.locations(id).map(str::to_owned).collect::<Vec<_>>();
     for (id, connection) in &connections {
-        let locations = feeds.locations(id).map(str::to_owned).collect();
+        let locations = locations(id);
         let stock = Arc::clone(&connection.stock);
         let pusher = Pusher::new(store.clone(), id.clone(), stock, locations, settings.stock.clone(), metrics.clone());
         let stop = life.stop.clone();
@@ -68,7 +69,11 @@ pub async fn run(settings: Settings, platforms: Platforms, life: Life) -> anyhow
             anyhow::Ok(())
         });
     }
-    let gauge = Gauge { store: store.clone(), connections: connections.into_keys().collect(), metrics: metrics.clone() };
+    let gauge = Gauge {
+        store: store.clone(),
+        connections: connections.keys().map(|id| (id.clone(), locations(id))).collect(),
+        metrics: metrics.clone(),
+    };
     let stop = life.stop.clone();
     tasks.spawn("gauge", async move {
         gauge.run(stop).await;

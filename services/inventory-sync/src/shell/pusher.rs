@@ -126,10 +126,11 @@ impl Pusher {
 
     /// Pushes what is due, up to a call's worth of it. Returns whether there may be more.
     pub async fn round(&self) -> Result<bool, PushError> {
-        let resolved = self.resolve_items().await?;
+        // Should it fail, that is told when the others are pushed.
+        let resolved = self.resolve_items().await;
         let limit = self.stock.batch_max();
         let rows = shelves::due(self, limit).await?;
-        let more = rows.len() == limit || resolved;
+        let more = rows.len() == limit;
         let (mut pushes, mut to_look) = (Vec::new(), Vec::new());
         for row in rows {
             match row.shelf.plan() {
@@ -139,7 +140,7 @@ impl Pusher {
         }
         pushes.extend(self.look(to_look).await?);
         let stale = self.push(pushes).await?;
-        Ok(more || stale)
+        Ok(resolved? || more || stale)
     }
 
     /// Reads what the shop shows of these, and says what is to be pushed over it.

@@ -35,6 +35,21 @@ async fn everything_is_compared_in_pages_and_what_differs_is_pushed_again() {
     }
 }
 
+#[tokio::test]
+async fn a_page_that_the_shop_refuses_keeps_none_behind_it_from_being_compared() {
+    let (group, shop) = (Group::new().await, FakeShop::showing(0));
+    for n in 0..300 {
+        let sku = format!("S{n:03}");
+        shop.stock(&sku, &format!("1{n}"), 0);
+        group.settle(&level_record(1, level_of(&sku, 10, 0, 0, &[]))).await;
+    }
+    let pusher = group.pusher(&shop);
+    while pusher.round().await.unwrap() {}
+    shop.state().unreadable = Some("13".to_owned());
+    shop.state().levels.insert(("1299".to_owned(), "1".to_owned()), 99);
+    assert_eq!(pusher.compare().await.unwrap(), Compared { levels: 300, differences: 1 });
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_shop_is_compared_by_itself_and_an_order_that_we_have_not_heard_of_is_no_drift() {
     let settings = StockSettings { full_comparison_interval: Duration::from_millis(50), ..stock_settings() };

@@ -28,6 +28,10 @@ pub(super) struct State {
     pub(super) script: VecDeque<Script>,
     /// A call with one of these items is refused as a whole.
     pub(super) poison: Option<String>,
+    /// The shop fails whenever it is asked what this SKU is.
+    pub(super) unanswered: Option<String>,
+    /// Levels of this item can't be read, nor others with it.
+    pub(super) unreadable: Option<String>,
     pub(super) pushes: Vec<Vec<StockPush>>,
     pub(super) looks: usize,
     pub(super) lookups: usize,
@@ -127,6 +131,9 @@ impl ShopStock for FakeShop {
     async fn levels(&self, location: &str, items: &[String]) -> Result<Vec<ShownLevel>, Fault> {
         let mut state = self.state();
         state.looks += 1;
+        if items.iter().any(|it| state.unreadable.as_ref() == Some(it)) {
+            return Err(Fault::new(Class::BusinessRejected, "scripted_refusal", "one of them"));
+        }
         let shown = |item: &String| {
             let available = *state.levels.get(&(item.clone(), location.to_owned()))?;
             Some(ShownLevel { item: item.clone(), location: location.to_owned(), available })
@@ -137,6 +144,9 @@ impl ShopStock for FakeShop {
     async fn items_of(&self, sku: &Sku) -> Result<Vec<String>, Fault> {
         let mut state = self.state();
         state.lookups += 1;
+        if state.unanswered.as_deref() == Some(sku.as_str()) {
+            return Err(Fault::new(Class::Transient, "scripted", "an error of the shop's own"));
+        }
         Ok(state.items.get(sku.as_str()).cloned().unwrap_or_default())
     }
 }

@@ -240,6 +240,42 @@ async fn a_sku_that_is_not_one_item_is_an_error_and_not_a_guess() {
 }
 
 #[tokio::test]
+async fn a_sku_that_the_shop_fails_to_look_up_keeps_no_other_back() {
+    let (group, shop) = shown().await;
+    shop.state().unanswered = Some("GHOST".to_owned());
+    group.settle(&level_record(1, level_of("GHOST", 10, 0, 0, &[]))).await;
+    group.settle(&observed(2, 12, 0, &[])).await;
+    let told = group.pusher(&shop).round().await.unwrap_err();
+    assert!(matches!(told, PushError::Shop(fault) if fault.class == Class::Transient), "nothing else was to be looked up");
+    assert_eq!((shop.mugs(), group.dirty().await), (12, 1));
+    shop.stock("CAP", "8", 0);
+    group.settle(&level_record(1, level_of("CAP", 4, 0, 0, &[]))).await;
+    push_all(&group, &shop).await;
+    assert_eq!((group.dirty().await, shop.state().lookups), (1, 3), "it waits for a while");
+    shop.state().unanswered = None;
+    shop.stock("GHOST", "9", 0);
+    group.execute("update stock.desired set due_at = now()").await;
+    push_all(&group, &shop).await;
+    assert_eq!(group.dirty().await, 0);
+}
+
+#[tokio::test]
+async fn a_sku_whose_item_is_another_ones_now_pushes_to_it_no_more() {
+    let (group, shop) = shown().await;
+    shop.state().items.clear();
+    shop.state().items.insert("CUP".to_owned(), vec!["7".to_owned()]);
+    group.settle(&level_record(1, level_of("CUP", 4, 0, 0, &[]))).await;
+    push_all(&group, &shop).await;
+    assert_eq!(shop.mugs(), 4);
+    for _ in 0..2 {
+        group.pusher(&shop).compare().await.unwrap();
+        push_all(&group, &shop).await;
+        assert_eq!(shop.mugs(), 4, "what it was called before has no say");
+    }
+    assert_eq!(group.text("select problem from stock.desired where sku = 'MUG'").await, "unknown_sku");
+}
+
+#[tokio::test]
 async fn what_is_not_stocked_is_an_error_until_it_is_stocked() {
     let settings = StockSettings { problem_retry: Duration::from_millis(1), ..stock_settings() };
     let (group, shop) = (Group::with(settings).await, FakeShop::showing(3));

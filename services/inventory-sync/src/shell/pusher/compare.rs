@@ -88,7 +88,15 @@ impl Pusher {
         for (location, known) in by_location {
             let items: BTreeSet<&String> = known.iter().map(|it| &it.item).collect();
             let items: Vec<String> = items.into_iter().cloned().collect();
-            let shown = self.stock.levels(location, &items).await?;
+            let shown = match self.stock.levels(location, &items).await {
+                Ok(shown) => shown,
+                // The same page again would be refused again, and keep all behind it from being compared.
+                Err(fault) if super::is_about_the_rows(&fault) => {
+                    tracing::warn!(connection = %self.connection, location, error = %fault, "levels of a page could not be compared");
+                    continue;
+                }
+                Err(fault) => return Err(fault.into()),
+            };
             let shown: BTreeMap<String, i64> = shown.into_iter().map(|it| (it.item, it.available)).collect();
             differing.extend(known.into_iter().filter(|it| shown.get(&it.item) != Some(&it.available)).map(|it| &it.place));
         }
@@ -99,16 +107,17 @@ impl Pusher {
         Ok((Compared { levels: known.len(), differences }, next))
     }
 
+    /// In the order of the table's key.
     async fn pushed_after(&self, after: &Place, limit: usize) -> Result<Vec<Known>, Error> {
         let sql = "select d.location, d.sku, i.item, d.available from stock.desired d join stock.item i using (connection, sku)
-                   where d.connection = $1 and d.location = any($2) and (d.location, d.sku) > ($3, $4)
+                   where d.connection = $1 and d.location = any($2) and (d.sku, d.location) > ($3, $4)
                      and d.generation = d.pushed_generation
-                   order by d.location, d.sku limit $5";
+                   order by d.sku, d.location limit $5";
         let rows = sqlx::query(sql)
             .bind(self.connection.as_str())
             .bind(&self.locations)
-            .bind(&after.location)
             .bind(&after.sku)
+            .bind(&after.location)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(self.store.pool())
             .await?;

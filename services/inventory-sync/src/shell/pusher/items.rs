@@ -1,10 +1,11 @@
 //! Which stock item of the shop a SKU is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use connector::storefront::ShopStock;
 use domain::Sku;
-use fault::Fault;
+use fault::{Class, Fault};
 use futures_util::{StreamExt as _, stream};
 use sqlx::Row as _;
 use store::Error;
@@ -15,15 +16,20 @@ use super::{Problem, PushError, Pusher};
 /// SKUs of one round: those that are known already are not kept waiting for long.
 const SKUS_MAX: usize = 32;
 const AT_ONCE: usize = 4;
+/// Until a look-up that failed is tried again. It may be about this one SKU.
+const AGAIN: Duration = Duration::from_secs(30);
 
 impl Pusher {
-    /// Looks up the items of dirty SKUs that have none yet, or an old one. Returns whether there may be more of them.
+    /// Looks up the items of dirty SKUs that have none yet, or an old one. Returns whether there may be more of them. Fails where
+    /// the shop answers none of them, or asks for a pause.
     pub(super) async fn resolve_items(&self) -> Result<bool, PushError> {
         let skus = self.skus_without_item().await?;
         let is_full = skus.len() == SKUS_MAX;
         let lookups = stream::iter(skus).map(|sku| look_up(Arc::clone(&self.stock), sku));
         let found: Vec<(String, Result<Vec<String>, Fault>)> = lookups.buffer_unordered(AT_ONCE).collect().await;
+        let (mut is_any_answered, mut failed) = (false, None);
         for (sku, items) in found {
+            is_any_answered |= items.as_ref().err().is_none_or(super::is_about_the_rows);
             match items {
                 Ok(items) => match &items[..] {
                     [item] => self.item_is(&sku, item).await?,
@@ -34,10 +40,26 @@ impl Pusher {
                     }
                 },
                 Err(fault) if super::is_about_the_rows(&fault) => self.no_item(&sku, Problem::Refused, &fault.to_string()).await?,
-                Err(fault) => return Err(fault.into()),
+                Err(fault) if fault.class == Class::RateLimited => return Err(fault.into()),
+                Err(fault) => {
+                    self.look_up_later(&sku).await?;
+                    failed = Some(fault);
+                }
             }
         }
-        Ok(is_full)
+        match failed {
+            Some(fault) if !is_any_answered => Err(fault.into()),
+            _ => Ok(is_full),
+        }
+    }
+
+    async fn look_up_later(&self, sku: &str) -> Result<(), Error> {
+        let sql = "with held as (
+                     select location from stock.desired where connection = $1 and sku = $2 order by location for update)
+                   update stock.desired d set due_at = now() + $3
+                   from held where d.connection = $1 and d.sku = $2 and d.location = held.location";
+        sqlx::query(sql).bind(self.connection.as_str()).bind(sku).bind(AGAIN).execute(self.store.pool()).await?;
+        Ok(())
     }
 
     /// They are looked up before their next push.
@@ -69,12 +91,15 @@ impl Pusher {
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
-    /// What was known of another item's level is not known of this one's.
+    /// What was known of another item's level is not known of this one's. Another SKU that was this item is one no more: it is
+    /// looked up before its next push.
     async fn item_is(&self, sku: &str, item: &str) -> Result<(), Error> {
         let sql = "with before as (select item from stock.item where connection = $1 and sku = $2),
                    stored as (
                      insert into stock.item (connection, sku, item) values ($1, $2, $3)
                      on conflict (connection, sku) do update set item = excluded.item, resolved_at = now()),
+                   doubted as (
+                     update stock.item set resolved_at = 'epoch' where connection = $1 and item = $3 and sku <> $2),
                    held as (
                      select location from stock.desired where connection = $1 and sku = $2 order by location for update)
                    update stock.desired d set
