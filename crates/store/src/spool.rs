@@ -1,4 +1,4 @@
-//! What the door took in while Kafka was away. Single statements: nothing here needs a transaction.
+//! What the door took in while Kafka was away.
 
 use std::time::Duration;
 
@@ -33,6 +33,21 @@ pub async fn put(store: &Store, instance: &str, record: &OutRecord) -> Result<()
         .execute(store.pool())
         .await?;
     Ok(())
+}
+
+/// Whether a row could be put: one is, and is gone before anybody sees it. A database that answers may refuse that all the same: it
+/// is full, or has become somebody's standby.
+pub async fn try_out(store: &Store) -> Result<(), Error> {
+    store
+        .transaction(|tx| {
+            Box::pin(async move {
+                let sql = "insert into ingest.spool (instance, size, record) values ('', 0, '') returning id";
+                let id: i64 = sqlx::query_scalar(sql).fetch_one(&mut *tx).await?;
+                sqlx::query("delete from ingest.spool where id = $1").bind(id).execute(tx).await?;
+                Ok(())
+            })
+        })
+        .await
 }
 
 /// The oldest of an instance, in arrival order.

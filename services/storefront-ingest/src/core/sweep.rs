@@ -89,6 +89,19 @@ pub fn wanted<'a>(page: &'a [Listed], facts: &HashMap<String, Facts>) -> Vec<&'a
     wanted
 }
 
+/// Those of a page that are not known yet and were ordered before, by whomever.
+pub fn ordered<'a>(page: &'a [Listed], facts: &HashMap<String, Facts>) -> Vec<&'a str> {
+    let is_ordered = |it: &&Listed| {
+        let is_unknown = |facts: &Facts| facts.sighting.is_some() && facts.known.is_none_or(|known| known < it.updated_at);
+        facts.get(&it.id).is_some_and(is_unknown)
+    };
+    let mut ids: Vec<&str> = page.iter().filter(is_ordered).map(|it| it.id.as_str()).collect();
+    // In one order for all who lock.
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
 /// A second, and what clocks may differ by.
 const CERTAIN_AFTER: TimeDelta = TimeDelta::seconds(5);
 
@@ -175,6 +188,14 @@ mod tests {
         assert!(is_wanted(&listed("1", 5), &sighted(5, 3600, 1, false)), "the read showed an older version");
         assert!(!is_wanted(&listed("1", 5), &sighted(5, 3600, 1, true)), "a letter waits for a person");
         assert!(!is_wanted(&listed("1", 5), &sighted(5, 3600, 3, false)), "not for ever");
+    }
+
+    #[test]
+    fn what_was_ordered_and_is_not_known_yet_can_be_hastened() {
+        let page = [listed("2", 5), listed("1", 5), listed("3", 5), listed("1", 4)];
+        let done = Facts { known: Some(at(5)), ..sighted(5, 10, 1, false) };
+        let facts = [("1".to_owned(), sighted(5, 10, 1, false)), ("2".to_owned(), done), ("3".to_owned(), known(4))].into();
+        assert_eq!(ordered(&page, &facts), ["1"]);
     }
 
     #[test]

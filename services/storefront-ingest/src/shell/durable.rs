@@ -58,10 +58,9 @@ impl Durable {
         if self.spooled.bytes() >= self.spool_bytes_max {
             return Some("Kafka is away and the spool is full");
         }
-        let looked = sqlx::query("select from ingest.spool limit 1").execute(self.store.pool());
-        match tokio::time::timeout(self.spool_budget, looked).await {
-            Ok(Ok(_)) => None,
-            Ok(Err(_)) | Err(_) => Some("neither Kafka nor the database answers"),
+        match tokio::time::timeout(self.spool_budget, store::spool::try_out(&self.store)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(_)) | Err(_) => Some("neither Kafka nor the database takes any"),
         }
     }
 }

@@ -44,6 +44,9 @@ impl Finding {
         let mut orders: BTreeMap<&str, Order> = self.uncertain(page, &facts).collect();
         orders.extend(wanted.iter().map(|it| (it.id.as_str(), Order { wanted: Some(it.updated_at), reason: self.reason() })));
         self.request(tx, &orders).await?;
+        if self.by == FoundBy::Sweep {
+            self.hasten(tx, &sweep::ordered(page, &facts)).await?;
+        }
         if wanted.is_empty() {
             return Ok(count(orders.len()));
         }
@@ -55,6 +58,18 @@ impl Finding {
                          updated_at = excluded.updated_at, ordered_at = now()";
         sqlx::query(sql).bind(self.connection.as_str()).bind(self.kind.as_str()).bind(&ids).bind(&times).execute(tx).await?;
         Ok(count(orders.len()))
+    }
+
+    /// What was ordered by a scan or backfill, which can wait, is wanted by a sweep now.
+    async fn hasten(&self, tx: &mut Tx, ids: &[&str]) -> Result<(), Error> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let sql = "update ingest.reread set found_by = $4
+                   where source = $1 and kind = $2 and id = any($3) and found_by is not null and found_by <> $4";
+        let query = sqlx::query(sql).bind(self.connection.as_str()).bind(self.kind.as_str()).bind(ids).bind(self.by.as_str());
+        query.execute(tx).await?;
+        Ok(())
     }
 
     /// Only the scan has the time: it is nearly every entity that has changed, once more.

@@ -5,6 +5,7 @@ mod scan;
 mod sweeps;
 mod watchdog;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,8 @@ struct Round {
     courses: Vec<Course>,
     watch_due: Instant,
     watch_patience: Patience,
+    /// Topics without a subscription that could not be made.
+    missing: BTreeSet<String>,
     pulse_due: Instant,
     /// When a sweep last found something that nobody had told of.
     found_at: Option<Instant>,
@@ -66,6 +69,7 @@ impl Sweeper {
             courses: self.listing.kinds().iter().map(|kind| Course::new(*kind, now + first)).collect(),
             watch_due: now,
             watch_patience: Patience::default(),
+            missing: BTreeSet::new(),
             pulse_due: now,
             found_at: None,
             told_at: None,

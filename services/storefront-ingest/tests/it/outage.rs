@@ -102,7 +102,7 @@ async fn with_kafka_and_the_database_away_senders_are_asked_to_come_back() {
         rig.shop.place_order(&OrderWish::default()).unwrap();
     }
     let why = eventually(SOON, async || running.life.readiness.waiting().pop().ok_or("still ready")).await;
-    assert_eq!(why, ("durable acks".to_owned(), "neither Kafka nor the database answers".to_owned()));
+    assert_eq!(why, ("durable acks".to_owned(), "neither Kafka nor the database takes any".to_owned()));
     eventually(SOON, async || if rig.shop.counts().failed_attempts >= 10 { Ok(()) } else { Err(rig.shop.counts()) }).await;
     assert_eq!(rig.shop.counts().acked, 0);
 
@@ -116,6 +116,36 @@ async fn with_kafka_and_the_database_away_senders_are_asked_to_come_back() {
     // One was sent by hand and never acked; it may be there all the same, when the frozen database woke.
     let distinct = rig.distinct().await - rig.count("select count(*) from letters.letter").await;
     assert_eq!(distinct, i64::try_from(counts.acked).unwrap());
+    running.stop().await;
+}
+
+/// Such as a standby that was promoted elsewhere, or a full disk: it answers whoever reads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_can_only_be_read_makes_no_door_ready() {
+    let Some(kafka) = own::kafka().await else { return };
+    let database = own::postgres().await;
+    store::migrate(&StoreSettings::new(&database.url)).await.unwrap();
+    let bus = BusSettings::local(kafka.url.clone()).with_prefix(testkit::prefix());
+    bus::topics::apply(&bus, &table(), 1, 1).await.unwrap();
+    let rig = Rig::with(bus, database.url.clone(), hasty()).await;
+    let running = rig.start().await;
+    eventually_eq(SOON, true, async || running.life.readiness.is_ready()).await;
+    let only_read = async |setting: &'static str| {
+        sqlx::query(setting).execute(rig.store.pool()).await.unwrap();
+        sqlx::query("select pg_reload_conf()").execute(rig.store.pool()).await.unwrap();
+    };
+
+    kafka.kill().await;
+    assert_eq!(rig.deliver("w1", "{}").await.status, 200, "spooled");
+    only_read("alter system set default_transaction_read_only = on").await;
+    let why = eventually(SOON, async || running.life.readiness.waiting().pop().ok_or("still ready")).await;
+    assert_eq!(why, ("durable acks".to_owned(), "neither Kafka nor the database takes any".to_owned()));
+    assert_eq!(rig.deliver("w2", "{}").await.status, 503);
+
+    only_read("alter system reset default_transaction_read_only").await;
+    eventually_eq(SOON, true, async || running.life.readiness.is_ready()).await;
+    assert_eq!(rig.deliver("w2", "{}").await.status, 200);
+    assert_eq!(rig.count(IN_SPOOL).await, 2, "nothing is left of looking");
     running.stop().await;
 }
 

@@ -154,6 +154,8 @@ async fn what_a_delivery_told_of_is_not_found() {
     };
     assert_eq!(find(FoundBy::Backfill, 0).await, 1);
     assert_eq!(row().await, (Some("backfill".to_owned()), Some(at(0)), 1));
+    assert_eq!(find(FoundBy::Sweep, 0).await, 0, "that version is ordered");
+    assert_eq!(row().await, (Some("sweep".to_owned()), Some(at(0)), 1), "and waits behind nothing any more");
     assert_eq!(find(FoundBy::Sweep, 1).await, 1, "it changed since");
     assert_eq!(row().await, (Some("sweep".to_owned()), Some(at(1)), 2));
     assert_eq!(find(FoundBy::Scan, 1).await, 0, "that version is ordered");

@@ -233,6 +233,30 @@ async fn a_deleted_subscription_is_made_again_and_what_it_missed_is_swept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_that_cannot_be_made_brings_the_sweep_back_once() {
+    let Some(rig) = Rig::new().await else { return };
+    let mut settings = sweeping(&rig);
+    settings.sweep.interval = HOUR;
+    settings.sweep.subscriptions_interval = Duration::from_millis(100);
+    let running = rig.start_with(settings).await;
+    let present = "select count(*) from ingest.sweep where present_position is not null";
+    eventually_eq(SOON, 2, async || rig.count(present).await).await;
+
+    let shop = rig.shop.shop();
+    let refused = shop.plan().add(Rule::new(Fault::status(403)).on("webhookSubscriptionCreate").always()).unwrap();
+    let tries = || shop.plan().rules().iter().find(|it| it.id == refused).unwrap().hit;
+    assert_eq!(shop.unsubscribe(&["refunds/create"]), 1);
+    eventually(SOON, async || if tries() >= 1 { Ok(()) } else { Err("nobody missed it") }).await;
+    sqlx::query("update ingest.sweep set position = now() + interval '1 hour'").execute(rig.store.pool()).await.unwrap();
+    let seen = tries();
+    eventually(SOON, async || if tries() >= seen + 4 { Ok(()) } else { Err(tries()) }).await;
+    assert_eq!(rig.count("select count(*) from ingest.sweep where position > now()").await, 2, "it listed all of it before");
+    shop.plan().remove(refused);
+    eventually_eq(SOON, 1, async || shop.subscriptions().iter().filter(|it| it.topic == "refunds/create").count()).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_gone_without_a_word_is_found_by_the_scan() {
     let Some(rig) = Rig::new().await else { return };
     let mut settings = sweeping(&rig);

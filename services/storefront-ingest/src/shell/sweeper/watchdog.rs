@@ -1,6 +1,7 @@
 //! The subscriptions' watchdog: a platform that deletes them tells nobody. What is missing is made again, and what happened
 //! meanwhile is swept.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use connector::storefront::Subscriptions;
@@ -23,9 +24,11 @@ impl Sweeper {
 
     async fn compare(&self, subscriptions: &dyn Subscriptions, round: &mut Round) -> Result<(), Fault> {
         let present = subscriptions.present().await?;
-        let missing: Vec<&String> = subscriptions.wanted().difference(&present).collect();
+        let missing: BTreeSet<&String> = subscriptions.wanted().difference(&present).collect();
+        let mut is_news = missing.iter().any(|it| !round.missing.contains(*it));
         self.metrics.subscriptions_missing(self.connection.as_str(), missing.len());
         if missing.is_empty() {
+            round.missing.clear();
             return Ok(self.all_present().await?);
         }
         tracing::warn!(
@@ -34,16 +37,26 @@ impl Sweeper {
             runbook = "docs/runbooks/webhooks-silent.md",
             "webhook subscriptions are missing; they are made again, and what happened meanwhile is swept"
         );
-        // First the order, then the cure: a process that ends between the two leaves a sweep too many, not a gap.
-        self.sweep_back().await?;
+        if is_news {
+            // First the order, then the cure: a process that ends between the two leaves a sweep too many, not a gap.
+            self.sweep_back().await?;
+        }
+        // What can't be made is missing at every look. Sweeps find what it would tell; going back each time would find it again.
+        round.missing = missing.iter().map(|it| (*it).clone()).collect();
         let mut failed = None;
         for topic in missing {
             match subscriptions.create(topic).await {
-                Ok(()) => self.metrics.subscribed(self.connection.as_str()),
+                Ok(()) => {
+                    is_news = true;
+                    round.missing.remove(topic);
+                    self.metrics.subscribed(self.connection.as_str());
+                }
                 Err(fault) => failed = failed.or(Some(fault)),
             }
         }
-        round.courses.iter_mut().for_each(super::Course::begin_anew);
+        if is_news {
+            round.courses.iter_mut().for_each(super::Course::begin_anew);
+        }
         failed.map_or(Ok(()), Err)
     }
 
