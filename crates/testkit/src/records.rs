@@ -15,7 +15,7 @@ pub struct Seen {
     pub offset: i64,
     pub key: Vec<u8>,
     pub value: Vec<u8>,
-    headers: Vec<(String, Vec<u8>)>,
+    pub headers: Vec<(String, Vec<u8>)>,
 }
 
 impl Seen {

@@ -1,6 +1,6 @@
 //! Does a fault to the world, and undoes it.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use e2e::{Installation, SOON};
@@ -56,10 +56,7 @@ async fn begin(it: &Installation, parts: &mut Breakable, fault: &Fault, lasting:
             }
         }
         Fault::ShopThrottles => it.shop.throttle(5),
-        Fault::WebhooksLost => {
-            next_second().await;
-            it.shop.hold();
-        }
+        Fault::WebhooksLost => it.shop.hold(),
         Fault::ShopFails => {
             it.shop.plan().add(Rule::new(Spoiled::status(503)).share(0.5).always().lasting(lasting))?;
         }
@@ -82,12 +79,6 @@ async fn end(it: &Installation, parts: &mut Breakable, fault: &Fault) -> anyhow:
         _ => {}
     }
     Ok(())
-}
-
-/// The shop's versions are whole seconds: of two changes in one second, a listing does not show that the second one was not told.
-async fn next_second() {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    sleep(Duration::from_secs(1) - Duration::from_nanos(since_epoch.subsec_nanos().into())).await;
 }
 
 /// All done, or the rest left to the next start: with a broker or a database that is just back, not everything can be brought

@@ -33,7 +33,7 @@ pub(crate) struct Evidence<'a> {
     /// Of every process of ours, over all of its lives.
     pub(crate) logs: &'a [(String, String)],
     pub(crate) resources: Vec<(String, Resources, Resources)>,
-    /// What was wrong with what services said of their own health.
+    /// What was wrong with what services said of their own health, and which of them fell.
     pub(crate) health: Vec<String>,
     /// What was waited for in vain after the last fault.
     pub(crate) restless: Vec<String>,
@@ -78,7 +78,7 @@ pub(crate) async fn check(of: &Evidence<'_>) -> Vec<Invariant> {
         ("I16", "no letter was replayed after its end", letters::ended_letters_rest(of).await),
         ("I21", "processes are as small as before, no transaction is left open", health::resources_return(of).await),
         ("I22", "no panic, no secret and no personal data in a log", health::logs_are_clean(of)),
-        ("I23", "services say when they cannot do their work", health::health_is_told(of)),
+        ("I23", "services say when they cannot do their work, and end only when asked", health::health_is_told(of)),
     ];
     found.into_iter().map(|(id, says, finding)| Invariant { id, says, finding }).collect()
 }

@@ -63,7 +63,8 @@ impl Load {
             0..45 => self.place(it),
             45..56 => self.pay_an_open_order(it),
             56..58 => self.refund_a_paid_order(it),
-            58..64 => self.with_an_open_order(|id| it.shop.annotate(id, "please wrap it")),
+            58..60 => self.cancel_a_paid_order(it),
+            60..64 => self.with_an_open_order(|id| it.shop.annotate(id, "please wrap it")),
             64..70 => self.with_an_open_order(|id| it.shop.edit(id, &one_more("POSTER"))),
             70..74 => self.cancel_an_open_order(it),
             74..80 => Some(it.shop.create_customer()),
@@ -103,12 +104,22 @@ impl Load {
 
     /// One piece, which goes back to where it lay.
     fn refund_a_paid_order(&mut self, it: &Installation) -> Option<Happened> {
-        let chosen = self.draw.random_range(0..self.paid.len().max(1));
-        let id = (chosen < self.paid.len()).then(|| self.paid.swap_remove(chosen))?;
+        let id = self.take_a_paid_one()?;
         let line = it.shop.order(id)?.lines.first()?.id;
         let refunded = it.shop.refund(id, &RefundWish::line(line, 1)).ok()?;
         self.done.refunds += 1;
         Some(refunded)
+    }
+
+    /// All of it goes back, the money as well.
+    fn cancel_a_paid_order(&mut self, it: &Installation) -> Option<Happened> {
+        let id = self.take_a_paid_one()?;
+        it.shop.cancel(id, "customer", self.draw.random_bool(0.5)).ok()
+    }
+
+    fn take_a_paid_one(&mut self) -> Option<u64> {
+        let chosen = self.draw.random_range(0..self.paid.len().max(1));
+        (chosen < self.paid.len()).then(|| self.paid.swap_remove(chosen))
     }
 
     fn cancel_an_open_order(&mut self, it: &Installation) -> Option<Happened> {

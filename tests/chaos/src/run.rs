@@ -191,7 +191,7 @@ async fn tried_too_early(it: &Installation) -> anyhow::Result<Vec<String>> {
 
 /// All are well at the end; and the door says so when neither Kafka nor PostgreSQL would keep what it takes.
 async fn health(parts: &mut Breakable) -> Vec<String> {
-    let mut wrong = Vec::new();
+    let mut wrong = std::mem::take(&mut parts.fallen);
     for (name, process) in parts.processes() {
         for path in ["/live", "/ready"] {
             match process.ask(path).await {

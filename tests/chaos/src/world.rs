@@ -49,6 +49,8 @@ pub(crate) struct Breakable {
     pub(crate) edges: BTreeMap<Edge, Proxy>,
     /// Two of each service but for the replayer.
     processes: BTreeMap<(Program, Which), Process>,
+    /// Processes that ended although nobody asked them to.
+    pub(crate) fallen: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -98,7 +100,7 @@ impl World {
         let doors = processes.iter().filter(|((which, _), _)| *which == Program::Ingest).map(|(_, it)| address(it.door()));
         edges[&Edge::Door].lead_to(doors.collect::<anyhow::Result<Vec<_>>>()?);
         it.shop.subscribe(&format!("http://{}/webhooks/{SHOP}", edges[&Edge::Door].address()), &TOPICS);
-        Ok(Self { it, database, parts: Breakable { kafka, postgres, edges, processes } })
+        Ok(Self { it, database, parts: Breakable { kafka, postgres, edges, processes, fallen: Vec::new() } })
     }
 }
 
@@ -110,11 +112,14 @@ impl Breakable {
     }
 
     /// As Kubernetes does: a process that could not start without what was away is started again.
+    /// Whoever finds at its start that something is away ends, and is started again; nobody else has a reason to.
     pub(crate) fn start_what_ended(&mut self) {
-        for process in self.processes.values_mut() {
-            if !process.service().is_running() {
-                process.service().restart();
+        for ((program, which), process) in &mut self.processes {
+            let Some(status) = process.service().ended() else { continue };
+            if status.code() != Some(REFUSED) {
+                self.fallen.push(format!("{} {which:?} ended by itself, with {status}", program.name()));
             }
+            process.service().restart();
         }
     }
 
@@ -174,6 +179,9 @@ fn address(url: &str) -> anyhow::Result<SocketAddr> {
 /// Of claimed steps in the ERP. A killed adapter's steps go on when it is over, so it is short; nothing of ours is frozen for
 /// as long, which an ERP without uniqueness of its own could not make good.
 pub(crate) const LEASE: Duration = Duration::from_secs(16);
+
+/// The exit code of a start that was refused.
+const REFUSED: i32 = 69;
 
 /// Of each item: no run sells as many, and a level that fell to zero would hide what was counted twice.
 pub(crate) const STOCK: i64 = 1_000_000;

@@ -1,31 +1,30 @@
 //! Letters: nothing of a record is lost in them, and nothing happens to them that is not written down.
 
+use store::letters::StoredLetter;
 use testkit::records;
+use uuid::Uuid;
 
 use super::{Evidence, Finding, finding};
 
-#[derive(sqlx::FromRow)]
-struct Origin {
-    origin_topic: String,
-    origin_partition: i32,
-    origin_offset: i64,
-    key: Vec<u8>,
-    value: Vec<u8>,
-}
-
-/// Compared with what a client of its own reads where the letter says that it came from.
+/// Compared with what a client of its own reads where the letter says that it came from. Ids are hashes: their order is a sample.
 pub(super) async fn are_verbatim(of: &Evidence<'_>) -> Finding {
-    let sql = "select origin_topic, origin_partition, origin_offset, key, value from letters.letter order by ordinal limit 200";
-    let letters: Vec<Origin> = sqlx::query_as(sql).fetch_all(of.it.store.pool()).await.map_err(|error| vec![error.to_string()])?;
+    let ids: Result<Vec<Uuid>, _> =
+        sqlx::query_scalar("select id from letters.letter order by id limit 200").fetch_all(of.it.store.pool()).await;
+    let mut letters = Vec::new();
+    for id in ids.map_err(|error| vec![error.to_string()])? {
+        letters.push(store::letters::get(&of.it.store, id).await.map_err(|error| vec![error.to_string()])?);
+    }
     let (count, brokers) = (letters.len(), of.it.bus.brokers.clone());
     let compared = tokio::task::spawn_blocking(move || letters.iter().filter_map(|it| differs(&brokers, it)).collect());
     finding(format!("{count} letters"), compared.await.map_err(|error| vec![error.to_string()])?)
 }
 
-fn differs(brokers: &str, letter: &Origin) -> Option<String> {
-    let place = format!("{}[{}]@{}", letter.origin_topic, letter.origin_partition, letter.origin_offset);
-    match records::read(brokers, &letter.origin_topic, letter.origin_partition, letter.origin_offset) {
-        Ok(seen) if seen.key == letter.key && seen.value == letter.value => None,
+fn differs(brokers: &str, stored: &StoredLetter) -> Option<String> {
+    let letter = &stored.letter;
+    let place = format!("{}[{}]@{}", letter.topic, letter.partition, letter.offset);
+    let headers: Vec<_> = stored.headers.iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
+    match records::read(brokers, &letter.topic, letter.partition, letter.offset) {
+        Ok(seen) if (&seen.key, &seen.value, &seen.headers) == (&stored.key, &stored.value, &headers) => None,
         Ok(_) => Some(format!("{place}: the letter has other bytes")),
         Err(error) => Some(format!("{place}: {error:#}")),
     }

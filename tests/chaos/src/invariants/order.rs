@@ -81,7 +81,8 @@ pub(super) fn nothing_after_the_end(of: &Evidence<'_>) -> Finding {
 }
 
 pub(super) fn commits_follow(of: &Evidence<'_>) -> Finding {
-    finding(format!("{} looks while it ran", of.seen.looks), of.seen.unbalanced.clone())
+    let unseen = (of.seen.looks == 0).then(|| "the account was never drawn up while it ran".to_owned());
+    finding(format!("{} looks while it ran", of.seen.looks), of.seen.unbalanced.iter().cloned().chain(unseen).collect())
 }
 
 pub(super) async fn commits_only_grow(of: &Evidence<'_>) -> Finding {
