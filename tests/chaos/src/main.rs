@@ -68,8 +68,8 @@ struct Args {
     /// At those kill points only whose names begin so, such as `letter.`: to find out more about one of them.
     #[arg(long, value_name = "NAME", default_value = "")]
     kill_at: String,
-    /// It does not die there but stands still for so many seconds, and then goes on: longer than its claims and its membership
-    /// last, so that others have taken over.
+    /// It does not die there but stands still for so many seconds, and then goes on. After 25 its membership and its claims in the
+    /// ERP are over, after 70 those on letters and on the spool as well: others have taken over.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     stall: u64,
     /// So many runs, each with the next seed; one table at the end.
