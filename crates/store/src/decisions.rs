@@ -189,6 +189,10 @@ impl<D: Decide> Work<D> {
 
     /// What can't pass: letters, and parked keys.
     async fn bury(&self, tx: &mut Tx, nexts: &mut [Option<Next<Vec<OutRecord>>>]) -> Result<(), Error> {
+        let is_failure = |it: &&Arc<Entry<Vec<Position>>>| matches!(it.turn, Turn::Failed { .. }) && it.record.origin == Origin::Topic;
+        let failed: Vec<Uuid> = self.batch.iter().filter(is_failure).map(|it| Obligation::of(&it.record).id).collect();
+        // Another process has brought it to its end meanwhile.
+        let settled = rows::settled(tx, self.owner, &self.group, &failed).await?;
         for (index, entry) in self.batch.iter().enumerate() {
             let Turn::Failed { fault, verdict, attempts, .. } = &entry.turn else { continue };
             if fault.code == PROCESS_DIED && entry.record.origin == Origin::Topic {
@@ -204,10 +208,13 @@ impl<D: Decide> Work<D> {
                     continue;
                 }
             };
-            let failure = Failure { fault, attempts: *attempts, wait };
-            // Whether it was written or was there: it is settled here.
-            letters::write(tx, &self.group, &self.obligation(entry, fault), &entry.record, failure, self.policy).await?;
+            let (failure, obligation) = (Failure { fault, attempts: *attempts, wait }, self.obligation(entry, fault));
             nexts[index] = Some(Next::Done);
+            if entry.record.origin == Origin::Topic && settled.contains(&obligation.id) {
+                continue;
+            }
+            // Whether it was written or was there: it is settled here.
+            letters::write(tx, &self.group, &obligation, &entry.record, failure, self.policy).await?;
         }
         Ok(())
     }
@@ -245,7 +252,12 @@ impl<D: Decide> Work<D> {
         for ((index, input), known) in arrived.iter().zip(&inputs).zip(known) {
             match known {
                 intake::Known::New => open.push((*index, *input)),
-                intake::Known::Settled => nexts[*index] = Some(Next::Done),
+                intake::Known::Settled(state) => {
+                    let entry = &self.batch[*index];
+                    self.settle_letter(tx, entry, &Obligation::of(&entry.record), state).await?;
+                    nexts[*index] = Some(Next::Done);
+                }
+                intake::Known::NotDue => nexts[*index] = Some(Next::Done),
                 intake::Known::Lettered => nexts[*index] = Some(Next::Lettered),
                 intake::Known::Full => nexts[*index] = Some(Next::Later(intake::FULL_WAIT)),
                 intake::Known::Unpublished(outputs) => nexts[*index] = Some(Next::Act(outputs)),
@@ -288,7 +300,11 @@ impl<D: Decide> Work<D> {
             settled.insert(*index, state.unwrap_or(State::Applied));
             nexts[*index] = Some(if outputs.is_empty() { Next::Done } else { Next::Act(outputs) });
         }
-        rows::insert(tx, self.owner, &self.group, &rows).await?;
+        // None was there when they were looked up. One that is there now was decided by another process meanwhile, perhaps
+        // otherwise, and it is that decision's outputs that go out.
+        if !rows::insert(tx, self.owner, &self.group, &rows).await? {
+            return Err(Error::Overtaken);
+        }
         self.supersede_older(tx, &rows).await?;
         for (index, state) in settled {
             if matches!(nexts[index], Some(Next::Done)) {

@@ -27,6 +27,9 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Another process has decided the same meanwhile: it is there, and looked up at the next try.
+    #[error("another process was faster")]
+    Overtaken,
     #[error("the database's URL is not usable: expected postgres://user@host:port/database")]
     Url(#[source] sqlx::Error),
     #[error("the task of a transaction panicked")]
@@ -67,6 +70,7 @@ impl Classify for Error {
             Self::Rejected(_) => Class::Validation,
             Self::Schema(_) | Self::Forbidden(_) | Self::Migrate(_) | Self::Url(_) => Class::Auth,
             Self::Corrupt { .. } => Class::Schema,
+            Self::Overtaken => Class::Transient,
             Self::Panicked => Class::Poison,
         }
     }
@@ -80,6 +84,7 @@ impl Classify for Error {
             Self::Migrate(_) => "database_migrate",
             Self::Corrupt { .. } => "database_corrupt",
             Self::Url(_) => "database_url",
+            Self::Overtaken => "database_overtaken",
             Self::Panicked => "database_panicked",
         }
     }
@@ -88,7 +93,7 @@ impl Classify for Error {
 /// For a ledger: is it the database or the data?
 pub fn commit_error(error: Error) -> CommitError {
     match error {
-        Error::Rejected(_) | Error::Corrupt { .. } | Error::Panicked => CommitError::Rejected(Fault::from(error)),
+        Error::Rejected(_) | Error::Corrupt { .. } | Error::Overtaken | Error::Panicked => CommitError::Rejected(Fault::from(error)),
         Error::Unavailable(_) | Error::Schema(_) | Error::Forbidden(_) | Error::Migrate(_) | Error::Url(_) => {
             CommitError::Unavailable(Fault::from(error))
         }

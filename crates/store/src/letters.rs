@@ -127,11 +127,10 @@ pub async fn write(
     failure: Failure<'_>,
     policy: Parking,
 ) -> Result<bool, Error> {
+    // First of all: what is seen of the key's letters afterwards stays so.
+    lock_parked(tx, group, &[&obligation.aggregate]).await?;
     let (id, is_written) = match record.origin {
-        Origin::Letter(id) => {
-            lock_parked(tx, group, &[&obligation.aggregate]).await?;
-            (id, fail_again(tx, id, failure).await?)
-        }
+        Origin::Letter(id) => (id, fail_again(tx, id, failure).await?),
         Origin::Topic => {
             let is_written = insert(tx, group, obligation, record, failure.state(), None, Some(failure)).await?;
             (ids::letter(group, obligation.id), is_written)
@@ -216,17 +215,18 @@ pub async fn settle(tx: &mut Tx, group: &str, aggregate: &str, letter: Uuid, sta
 pub(crate) async fn free_if_empty(tx: &mut Tx, group: &str, aggregate: &str) -> Result<(), Error> {
     let sql = "update letters.letter set state = 'replaying', blocked_by = null where grp = $1 and aggregate = $2 and state = 'held'";
     sqlx::query(sql).bind(group).bind(aggregate).execute(&mut *tx).await?;
-    let sql = "select id from letters.letter where grp = $1 and aggregate = $2 and state in ('dead', 'held', 'waiting', 'replaying') order by ordinal limit 1";
-    let next: Option<Uuid> = sqlx::query_scalar(sql).bind(group).bind(aggregate).fetch_optional(&mut *tx).await?;
+    let sql = "select id, bool_or(state = 'replaying') over () from letters.letter
+               where grp = $1 and aggregate = $2 and state in ('dead', 'held', 'waiting', 'replaying') order by ordinal limit 1";
+    let next: Option<(Uuid, bool)> = sqlx::query_as(sql).bind(group).bind(aggregate).fetch_optional(&mut *tx).await?;
     match next {
         None => {
             unpark(tx, group, aggregate).await?;
             reach(Point::LetterFreed);
             Ok(())
         }
-        Some(head) => {
-            let sql = "update letters.parked set head = $3, draining = true where grp = $1 and aggregate = $2";
-            sqlx::query(sql).bind(group).bind(aggregate).bind(head).execute(tx).await?;
+        Some((head, draining)) => {
+            let sql = "update letters.parked set head = $3, draining = $4 where grp = $1 and aggregate = $2";
+            sqlx::query(sql).bind(group).bind(aggregate).bind(head).bind(draining).execute(tx).await?;
             Ok(())
         }
     }

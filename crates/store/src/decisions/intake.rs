@@ -7,7 +7,7 @@ use contracts::topics::Parking;
 use pipeline::{Origin, OutRecord};
 use sha2::{Digest as _, Sha256};
 
-use super::Input;
+use super::{Input, State, rows};
 use crate::letters::{self, Obligation};
 use crate::owner::Owner;
 use crate::stored::decode_records;
@@ -16,13 +16,18 @@ use crate::{Error, Tx};
 /// Until a record of a key that has too many letters is looked at again.
 pub(crate) const FULL_WAIT: Duration = Duration::from_secs(10);
 
+/// States of letters that have not ended.
+const OPEN: [&str; 4] = ["dead", "held", "waiting", "replaying"];
+
 /// The code of the letter for a second delivery under one id.
 pub(super) const ID_REUSED: &str = "delivery_id_reused";
 
 pub(crate) enum Known {
     New,
-    /// Settled or waiting: nothing is left to do, the offset may move.
-    Settled,
+    /// Decided, and nothing is left to do: the offset may move, and the letter, if it is one, has ended.
+    Settled(State),
+    /// A letter whose turn it is not, or not any more.
+    NotDue,
     /// Durably a letter, or held behind one: the same.
     Lettered,
     /// Its key has as many letters as a key may have. It waits where it is, and its partition before long.
@@ -70,16 +75,19 @@ pub(crate) async fn look_up(
     for ((input, obligation), row) in inputs.iter().zip(obligations).zip(rows) {
         known.push(match (row.state, input.record.origin) {
             (Some(_), _) if with_hashes && row.hash.is_some_and(|it| it != value_hash(&input.record.value)) => Known::IdReused,
-            (Some(_), _) => match row.outputs {
+            // Decided, and then Kafka refused an output for good: it is the letter's by now.
+            (Some(_), Origin::Topic) if row.letter_state.as_deref().is_some_and(|it| OPEN.contains(&it)) => Known::Lettered,
+            (Some(state), _) => match row.outputs {
                 Some(outputs) => Known::Unpublished(decode_records(&outputs)?),
-                None => Known::Settled,
+                // One that waits for something that is no failure has got past its failure, too.
+                None => Known::Settled(rows::state_of(&state)),
             },
             // A drained letter goes on only while it is its turn: one before it may have failed again.
             (None, Origin::Letter(_)) => {
                 if row.letter_state.as_deref() == Some("replaying") {
                     Known::New
                 } else {
-                    Known::Settled
+                    Known::NotDue
                 }
             }
             // Committed as a letter before a crash, read again after it.

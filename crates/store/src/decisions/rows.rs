@@ -1,6 +1,6 @@
 //! The SQL of decisions and outputs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use contracts::ids;
 use pipeline::{OutRecord, Position, Record};
@@ -23,16 +23,26 @@ pub(crate) struct NewDecision<'a> {
     pub(crate) outputs: Vec<OutRecord>,
 }
 
+/// Which of these are decided, with everything produced.
+pub(crate) async fn settled(tx: &mut Tx, owner: Owner, group: &str, ids: &[Uuid]) -> Result<HashSet<Uuid>, Error> {
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let sql = owner.sql("select ce_id from {schema}.decision where grp = $1 and ce_id = any($2) and outputs is null");
+    let settled: Vec<Uuid> = sqlx::query_scalar(sql).bind(group).bind(ids).fetch_all(tx).await?;
+    Ok(settled.into_iter().collect())
+}
+
 pub(crate) struct Published<'a> {
     pub(crate) id: Uuid,
     /// In the order of the outputs.
     pub(crate) positions: &'a [Position],
 }
 
-/// One statement for all of them. A row that exists already stays: a commit whose answer was lost comes again.
-pub(crate) async fn insert(tx: &mut Tx, owner: Owner, group: &str, rows: &[NewDecision<'_>]) -> Result<(), Error> {
+/// One statement for all of them. A row that exists already stays. Returns whether there was none.
+pub(crate) async fn insert(tx: &mut Tx, owner: Owner, group: &str, rows: &[NewDecision<'_>]) -> Result<bool, Error> {
     if rows.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     let sql = owner.sql(
         "insert into {schema}.decision (grp, ce_id, source, kind, aggregate, state, reason, hash, outputs, topic, partition, \"offset\", published_at)
@@ -42,7 +52,7 @@ pub(crate) async fn insert(tx: &mut Tx, owner: Owner, group: &str, rows: &[NewDe
          on conflict (grp, ce_id) do nothing",
     );
     let column = |of: fn(&NewDecision<'_>) -> String| rows.iter().map(of).collect::<Vec<_>>();
-    sqlx::query(sql)
+    let inserted = sqlx::query(sql)
         .bind(group)
         .bind(rows.iter().map(|it| it.obligation.id).collect::<Vec<_>>())
         .bind(column(|it| it.obligation.source.clone()))
@@ -57,7 +67,7 @@ pub(crate) async fn insert(tx: &mut Tx, owner: Owner, group: &str, rows: &[NewDe
         .bind(rows.iter().map(|it| it.record.offset).collect::<Vec<_>>())
         .execute(tx)
         .await?;
-    Ok(())
+    Ok(inserted.rows_affected() == rows.len() as u64)
 }
 
 /// Clears the bytes of what was produced and notes where it lies. Returns how each obligation ended.
@@ -89,7 +99,7 @@ pub(crate) async fn mark_published(
     rows.iter().map(|row| Ok((row.try_get("ce_id")?, state_of(row.try_get("state")?)))).collect()
 }
 
-fn state_of(state: &str) -> State {
+pub(super) fn state_of(state: &str) -> State {
     match state {
         "superseded" => State::Superseded,
         "discarded" => State::Discarded,

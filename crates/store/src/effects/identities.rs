@@ -1,4 +1,5 @@
-//! Records of a target that many commands share: one caller finds or creates, the others wait for what it learns.
+//! Records of a target that many commands share: one caller finds or creates, the others wait for what it learns. That serves for
+//! a while; whoever comes later looks again, because people change such records.
 
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use crate::{Error, Tx};
 
 /// Longer than any wait between two tries of its holder. And a holder whose request is on the wire or in doubt keeps it anyway.
 const CLAIM: Duration = Duration::from_secs(600);
+/// Longer than a target needs to show what it has created, so that nobody creates it again.
+const KNOWN: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
@@ -29,30 +32,39 @@ pub enum Claimed {
     Taken,
 }
 
-/// One answer per wish, in order. Of several who want one identity its holder asks, else the first: were it always the first,
+/// One answer per wish, in order. A holder whose request is in doubt keeps its claim as long as somebody may still look into it: a
+/// letter that is dead or discarded does not. Of several who want one identity its holder asks, else the first: were it always the first,
 /// a holder that comes again behind another one would be told to wait for itself. What is known is read only: an insert would
 /// lock its row, and everybody who needs it would wait for the whole batch of whoever came first.
 pub async fn claim(tx: &mut Tx, target: &str, wanted: &[Wanted<'_>]) -> Result<Vec<Claimed>, Error> {
     let sql = "with wanted as (
                  select w.* from unnest($2::text[], $3::text[], $4::text[]) with ordinality as w (kind, match_key, op_key, n)),
+               known as (
+                 select * from effects.identity
+                 where target = $1 and (kind, match_key) in (select kind, match_key from wanted)
+                   and findings is not null and found_at > now() - $6),
                asking as (
                  select distinct on (w.kind, w.match_key) w.* from wanted w
                  left join effects.identity i on i.target = $1 and i.kind = w.kind and i.match_key = w.match_key
-                 where i.findings is null
+                 where not exists (select 1 from known k where k.kind = w.kind and k.match_key = w.match_key)
                  order by w.kind, w.match_key, coalesce(i.claimed_by = w.op_key, false) desc, w.n),
                claimed as (
                  insert into effects.identity as i (target, kind, match_key, claimed_by, claimed_until)
                  select $1, kind, match_key, op_key, now() + $5 from asking order by kind, match_key
                  on conflict (target, kind, match_key) do update
-                   set claimed_by = excluded.claimed_by, claimed_until = excluded.claimed_until
-                   where i.findings is null and (i.claimed_by = excluded.claimed_by or (i.claimed_until < now() and not exists (
-                     select 1 from effects.effect_step s
-                     where s.target = i.target and s.op_key = i.claimed_by and s.state in ('in_flight', 'unknown'))))
+                   set claimed_by = excluded.claimed_by, claimed_until = excluded.claimed_until, findings = null, found_at = null
+                   where case
+                     when i.findings is not null then coalesce(i.found_at, '-infinity') <= now() - $6
+                     else i.claimed_by = excluded.claimed_by or (i.claimed_until < now() and not exists (
+                       select 1 from effects.effect_step s join effects.effect e using (target, op_key)
+                       where s.target = i.target and s.op_key = i.claimed_by and s.state in ('in_flight', 'unknown')
+                         and not exists (
+                           select 1 from letters.letter l where l.ce_id = e.ce_id and l.state in ('dead', 'discarded', 'superseded')))) end
                  returning kind, match_key, claimed_by as op_key)
-               select c.kind is not null as ours, i.findings
+               select c.kind is not null as ours, k.findings
                from wanted w
                left join claimed c using (kind, match_key, op_key)
-               left join effects.identity i on i.target = $1 and i.kind = w.kind and i.match_key = w.match_key
+               left join known k using (kind, match_key)
                order by w.n";
     let rows = sqlx::query(sql)
         .bind(target)
@@ -60,6 +72,7 @@ pub async fn claim(tx: &mut Tx, target: &str, wanted: &[Wanted<'_>]) -> Result<V
         .bind(wanted.iter().map(|it| it.match_key).collect::<Vec<_>>())
         .bind(wanted.iter().map(|it| it.op_key).collect::<Vec<_>>())
         .bind(CLAIM)
+        .bind(KNOWN)
         .fetch_all(tx)
         .await?;
     let claimed = |row: &sqlx::postgres::PgRow| -> Result<Claimed, Error> {
@@ -78,7 +91,7 @@ pub async fn confirm(tx: &mut Tx, target: &str, confirmed: &[(Wanted<'_>, &Findi
     if confirmed.is_empty() {
         return Ok(());
     }
-    let sql = "update effects.identity i set findings = w.findings
+    let sql = "update effects.identity i set findings = w.findings, found_at = now()
                from unnest($2::text[], $3::text[], $4::text[], $5::jsonb[]) as w (kind, match_key, op_key, findings)
                where i.target = $1 and i.kind = w.kind and i.match_key = w.match_key and i.claimed_by = w.op_key and i.findings is null";
     sqlx::query(sql)

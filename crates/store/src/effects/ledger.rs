@@ -1,5 +1,6 @@
 //! The adapter's decisions: the same tables and the same intake as every other group's.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use contracts::topics::Parking;
@@ -17,7 +18,10 @@ use crate::{Error, Owner, Tx};
 pub enum Known {
     /// To be done, or half done.
     New,
+    /// Its outcome is produced; if it came as a letter, that has ended.
     Settled,
+    /// A letter whose turn it is not, or not any more.
+    NotDue,
     /// Durably a letter, or held behind one.
     Lettered,
     /// Its key has too many letters: later.
@@ -36,7 +40,8 @@ pub async fn look_up(tx: &mut Tx, group: &str, inputs: &[Input<'_>]) -> Result<V
     let known = known.into_iter().map(|it| match it {
         intake::Known::New => Known::New,
         intake::Known::Unpublished(outputs) => Known::Unpublished(outputs),
-        intake::Known::Settled | intake::Known::IdReused => Known::Settled,
+        intake::Known::Settled(_) | intake::Known::IdReused => Known::Settled,
+        intake::Known::NotDue => Known::NotDue,
         intake::Known::Lettered => Known::Lettered,
         intake::Known::Full => Known::Full(intake::FULL_WAIT),
     });
@@ -62,7 +67,9 @@ pub async fn decide(tx: &mut Tx, group: &str, applied: &[Applied<'_>]) -> Result
             outputs: it.outputs.clone(),
         })
         .collect();
-    rows::insert(tx, Owner::Effects, group, &rows).await
+    // A commit whose answer was lost comes again, with the same outcome.
+    rows::insert(tx, Owner::Effects, group, &rows).await?;
+    Ok(())
 }
 
 /// The outcomes of these commands are produced.
@@ -73,6 +80,11 @@ pub async fn mark_published(tx: &mut Tx, group: &str, published: &[(Uuid, &[Posi
     let published: Vec<_> = published.iter().map(|(id, positions)| Published { id: *id, positions }).collect();
     rows::mark_published(tx, Owner::Effects, group, &published).await?;
     Ok(())
+}
+
+/// Which of these commands are done, with their outcomes produced.
+pub async fn settled(tx: &mut Tx, group: &str, commands: &[Uuid]) -> Result<HashSet<Uuid>, Error> {
+    rows::settled(tx, Owner::Effects, group, commands).await
 }
 
 /// How often somebody asked for another try of this command.

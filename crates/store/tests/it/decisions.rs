@@ -1,7 +1,10 @@
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use contracts::topics::Parking;
-use pipeline::{Next, Partition, Position, Turn};
+use pipeline::{CommitError, Entry, Ledger as _, Next, Partition, Position, Turn};
+use tracing::Span;
 
 use super::group::{Group, record};
 
@@ -39,7 +42,7 @@ async fn marking_what_was_produced_stays_on_its_page_and_out_of_every_index() {
     let after = store::Store::open(&store::StoreSettings::new(&database)).await.unwrap();
     let sql = "select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relid = 'router.decision'::regclass";
     let counted = async || sqlx::query_as::<_, (i64, i64)>(sql).fetch_one(after.pool()).await.unwrap();
-    testkit::eventually_eq(std::time::Duration::from_secs(30), (40, 40), counted).await;
+    testkit::eventually_eq(Duration::from_secs(30), (40, 40), counted).await;
 }
 
 #[tokio::test]
@@ -49,6 +52,28 @@ async fn no_ledger_of_decisions_has_an_index_that_marking_would_change() {
                where tablename = 'decision' and (indexdef like '%outputs%' or indexdef like '%published_at%')";
     let found: Vec<String> = sqlx::query_scalar(sql).fetch_all(group.store.pool()).await.unwrap();
     assert_eq!(found, Vec::<String>::new());
+}
+
+/// A partition changes hands while its record is decided: both processes have looked, and found nothing. The second one sees what
+/// the first one's decision changed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_process_decides_at_the_same_time_is_not_decided_otherwise() {
+    let group = Group::new(Parking::Park).await;
+    let (order, other) = (record("1", 1, "slow"), group.restarted());
+    let entry = || vec![Arc::new(Entry { record: Arc::new(order.clone()), turn: Turn::Arrived, span: Span::none() })];
+    let permits = async {
+        let soon = Duration::from_secs(30);
+        testkit::eventually_eq(soon, 2, async || group.script.decided.load(Ordering::Relaxed)).await;
+        group.script.gate.add_permits(1);
+        testkit::eventually_eq(soon, 1, async || group.count("select count(*) from router.decision").await).await;
+        group.script.gate.add_permits(1);
+    };
+    let (one, two, ()) = tokio::join!(group.ledger.commit(entry()), other.commit(entry()), permits);
+    let (done, overtaken): (Vec<_>, Vec<_>) = [one, two].into_iter().partition(Result::is_ok);
+    assert!(matches!(done[0].as_ref().unwrap()[..], [Next::Act(_)]));
+    let Err(CommitError::Rejected(fault)) = &overtaken[0] else { panic!("it is not known to be produced") };
+    assert_eq!(fault.code, "database_overtaken");
+    assert!(matches!(group.arrives(&order).await, Next::Act(outputs) if &outputs[0].value[..] == b"did slow"));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A small group over a decision ledger: its records carry what to decide in their value.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,18 +12,21 @@ use pipeline::{Batch, Entry, Ledger as _, Next, Origin, OutRecord, Partition, Po
 use store::decisions::{Decide, Decided, DecisionLedger, Input};
 use store::letters::Subject;
 use store::{Error, Owner, Store, StoreSettings, Tx};
+use tokio::sync::Semaphore;
 use tracing::Span;
 use uuid::Uuid;
 
 pub(super) const GROUP: &str = "order-router";
 
-#[derive(Default)]
 pub(super) struct Script {
     pub(super) decided: AtomicUsize,
     /// Values that start with `bad` pass once this is set.
-    pub(super) repaired: std::sync::atomic::AtomicBool,
+    pub(super) repaired: AtomicBool,
+    /// Values that start with `slow` are decided as soon as there is a permit; the second one is old by then.
+    pub(super) gate: Semaphore,
+    pub(super) slow: AtomicUsize,
     /// Offsets of what came from the topic.
-    pub(super) seen: std::sync::Mutex<Vec<i64>>,
+    pub(super) seen: Mutex<Vec<i64>>,
 }
 
 pub(super) struct Rules(Arc<Script>);
@@ -32,6 +35,9 @@ pub(super) struct Rules(Arc<Script>);
 impl Decide for Rules {
     async fn decide(&self, _: &mut Tx, batch: &[Input<'_>]) -> Result<Vec<Decided>, Error> {
         self.0.decided.fetch_add(batch.len(), Ordering::Relaxed);
+        if batch.iter().any(|it| it.record.value.starts_with(b"slow")) {
+            self.0.gate.acquire().await.unwrap().forget();
+        }
         Ok(batch.iter().map(|input| self.0.one(input)).collect())
     }
 
@@ -49,6 +55,18 @@ impl Decide for Rules {
     }
 }
 
+impl Default for Script {
+    fn default() -> Self {
+        Self {
+            decided: AtomicUsize::default(),
+            repaired: AtomicBool::default(),
+            gate: Semaphore::new(0),
+            slow: AtomicUsize::default(),
+            seen: Mutex::default(),
+        }
+    }
+}
+
 impl Script {
     fn one(&self, input: &Input<'_>) -> Decided {
         let value = String::from_utf8_lossy(&input.record.value).into_owned();
@@ -57,6 +75,7 @@ impl Script {
             // Not an error and not a panic: the process is gone.
             Some("deadly") => std::process::abort(),
             Some("old") => Decided::superseded(),
+            Some("slow") if self.slow.fetch_add(1, Ordering::Relaxed) > 0 => Decided::superseded(),
             Some("wait") => Decided::Waiting { reason: "payment_pending" },
             _ => {
                 let mut headers = Headers::default();

@@ -312,6 +312,42 @@ async fn a_failure_that_is_told_again_undoes_nothing_that_came_after_it() {
     assert_eq!(group.count("select count(*) from letters.parked").await, 0);
 }
 
+/// A process that lost its partition tells a failure of what the next one has done.
+#[tokio::test]
+async fn a_failure_that_is_told_after_the_record_was_done_is_no_letter() {
+    let group = Group::new(Parking::Park).await;
+    let order = record("1", 1, "a");
+    assert_eq!(group.settle(&order).await, "produced");
+    group.give_up(&order, Fault::new(Class::Validation, "bad", "it is bad")).await;
+    assert!(group.states().await.is_empty());
+    assert_eq!(group.count("select count(*) from letters.parked").await, 0);
+}
+
+/// Kafka refused an output for good: the record is a letter, and its offset has not moved yet.
+#[tokio::test]
+async fn what_was_decided_and_is_a_letter_is_the_letters_when_it_is_read_again() {
+    let group = Group::new(Parking::Park).await;
+    let order = record("1", 1, "a");
+    assert!(matches!(group.arrives(&order).await, Next::Act(_)));
+    group.give_up(&order, Fault::new(Class::Validation, "kafka_record_refused", "too large")).await;
+    assert!(matches!(group.arrives(&order).await, Next::Lettered));
+    letters::replay(&group.store, head(), "ada", "the limit is higher now", None, nobody()).await.unwrap();
+    assert_eq!(group.settle(&group.drained().await.remove(0)).await, "produced");
+    assert_eq!(group.states().await, states(&[("a", "applied")]));
+}
+
+/// However it came to be: a letter of what is done ends when somebody tries it again, and those behind it follow.
+#[tokio::test]
+async fn a_letter_whose_record_is_done_ends_at_its_replay() {
+    let group = parked().await;
+    let done = "insert into router.decision (grp, ce_id, source, kind, aggregate, state, topic, partition, \"offset\")
+                select grp, ce_id, source, kind, aggregate, 'applied', 'in', 0, 1 from letters.letter where state = 'dead'";
+    sqlx::query(done).execute(group.store.pool()).await.unwrap();
+    letters::replay(&group.store, head(), "ada", "try", None, nobody()).await.unwrap();
+    assert_eq!(group.settle(&group.drained().await.remove(0)).await, "done");
+    assert_eq!(group.states().await, states(&[("bad a", "applied"), ("b", "replaying"), ("bad c", "replaying")]));
+}
+
 #[tokio::test]
 async fn a_failure_that_came_while_an_earlier_one_was_published_is_published_as_well() {
     let group = parked().await;

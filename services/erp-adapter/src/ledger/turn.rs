@@ -81,6 +81,7 @@ impl Work {
         let mut open = self.take_in(tx).await?;
         self.open_effects(tx, &open).await?;
         self.note_results(tx).await?;
+        self.leave_settled(tx).await?;
         self.put_off(tx).await?;
         self.bury(tx).await?;
         open.extend(self.each(|turn| matches!(turn, Turn::Acted(Report::Step(_)))));
@@ -117,10 +118,29 @@ impl Work {
         }
         effects::mark_published(tx, self.group(), &published).await?;
         for index in self.each(|turn| matches!(turn, Turn::Acted(Report::Published(_)))) {
-            if let Origin::Letter(letter) = self.batch[index].record.origin {
-                letters::settle(tx, self.group(), &self.obligations[index].aggregate, letter, State::Applied).await?;
-            }
+            self.settle_letter(tx, index).await?;
             self.nexts[index] = Some(Next::Done);
+        }
+        Ok(())
+    }
+
+    async fn settle_letter(&self, tx: &mut Tx, index: usize) -> Result<(), Error> {
+        match self.batch[index].record.origin {
+            Origin::Letter(letter) => letters::settle(tx, self.group(), &self.obligations[index].aggregate, letter, State::Applied).await,
+            Origin::Topic => Ok(()),
+        }
+    }
+
+    /// Failures of what another process has brought to its end meanwhile.
+    async fn leave_settled(&mut self, tx: &mut Tx) -> Result<(), Error> {
+        let mut failed = self.each(|turn| matches!(turn, Turn::Failed { .. }));
+        failed.retain(|index| self.batch[*index].record.origin == Origin::Topic);
+        let ids: Vec<_> = failed.iter().map(|index| self.obligations[*index].id).collect();
+        let settled = effects::settled(tx, self.group(), &ids).await?;
+        for (index, id) in failed.into_iter().zip(ids) {
+            if settled.contains(&id) {
+                self.nexts[index] = Some(Next::Done);
+            }
         }
         Ok(())
     }
@@ -135,8 +155,11 @@ impl Work {
         let known = effects::look_up(tx, self.group(), &arrived.iter().map(input).collect::<Vec<_>>()).await?;
         let mut open = Vec::new();
         for (index, known) in arrived.into_iter().zip(known) {
+            if matches!(known, Known::Settled) {
+                self.settle_letter(tx, index).await?;
+            }
             self.nexts[index] = match (known, &mut self.readings[index]) {
-                (Known::Settled, _) => Some(Next::Done),
+                (Known::Settled | Known::NotDue, _) => Some(Next::Done),
                 (Known::Lettered, _) => Some(Next::Lettered),
                 (Known::Full(wait), _) => Some(Next::Later(wait)),
                 (Known::Unpublished(outputs), _) => Some(Next::Act(Act::Publish(outputs))),
