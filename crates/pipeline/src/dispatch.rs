@@ -248,7 +248,9 @@ impl Dispatcher {
         lot.out -= 1;
         lot.bytes -= record.size();
         let offset = lot.window.settle(record.offset).map(|offset| (record.partition.clone(), offset));
-        let key_len = lot.full_key.as_ref().and_then(|it| self.queues.get(it)).map_or(0, |queue| queue.waiting.len());
+        // Its own records of the key: groups read one key from several topics, and nobody tells it when another's are settled.
+        let own = |queue: &Queue| queue.waiting.iter().filter(|it| it.record.partition == record.partition).count();
+        let key_len = lot.full_key.as_ref().and_then(|it| self.queues.get(it)).map_or(0, own);
         let is_low = lot.window.span() <= self.bounds.partition_records_max / 2
             && lot.window.outstanding() <= self.bounds.partition_outstanding_max / 2
             && lot.bytes <= share / 2

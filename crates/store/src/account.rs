@@ -242,14 +242,16 @@ async fn counted(store: &Store, scope: &Scope, part: &Part) -> Result<Vec<Counte
     Ok(counted)
 }
 
-/// Accepted and not yet seen by the mapper: in the spool, or in the raw topic beyond what is recorded.
+/// Accepted and not yet seen by the mapper: in the spool, or in the raw topic without being recorded. Keys overtake each other, so
+/// that this may be so below what is recorded already.
 async fn unread(store: &Store, scope: &Scope) -> Result<impl Iterator<Item = Counted>, Error> {
-    let recorded: Vec<(i32, i64)> = sqlx::query_as(RECORDED).fetch_all(store.pool()).await?;
-    let raw = scope.progress.iter().filter(|it| it.topic == scope.raw_topic);
-    let unread = raw.map(|it| {
-        let next = recorded.iter().find(|(partition, _)| *partition == it.partition).map_or(it.start, |(_, next)| *next);
-        (it.end - next).max(0)
-    });
+    let raw: Vec<&Progress> = scope.progress.iter().filter(|it| it.topic == scope.raw_topic).collect();
+    let unread: i64 = sqlx::query_scalar(UNREAD)
+        .bind(raw.iter().map(|it| it.partition).collect::<Vec<_>>())
+        .bind(raw.iter().map(|it| it.next()).collect::<Vec<_>>())
+        .bind(raw.iter().map(|it| it.end).collect::<Vec<_>>())
+        .fetch_one(store.pool())
+        .await?;
     let spooled = crate::spool::backlog(store, None).await?.records;
     let in_flight = |(reason, timeless): (&str, i64)| Counted {
         line: Line {
@@ -263,15 +265,16 @@ async fn unread(store: &Store, scope: &Scope) -> Result<impl Iterator<Item = Cou
         whole: timeless,
         timeless,
     };
-    Ok([("unread", unread.sum()), ("spooled", spooled)].map(in_flight).into_iter().filter(|it| it.timeless > 0))
+    Ok([("unread", unread), ("spooled", spooled)].map(in_flight).into_iter().filter(|it| it.timeless > 0))
 }
 
 /// How far each partition of the raw topic is recorded, or was before its rows went.
-const RECORDED: &str = "
-    select partition, max(next) from (
-      select partition, max(\"offset\") + 1 as next from ingest.raw_record group by 1
-      union all select partition, next from retention.raw) recorded
-    group by 1";
+const UNREAD: &str = "
+    select coalesce(sum(greatest(p.\"end\" - f.first, 0) - (
+      select count(*) from ingest.raw_record r where r.partition = p.partition and r.\"offset\" >= f.first and r.\"offset\" < p.\"end\")), 0)::bigint
+    from unnest($1::int[], $2::bigint[], $3::bigint[]) as p (partition, next, \"end\")
+    cross join lateral (
+      select greatest(p.next, (select max(w.next) from retention.raw w where w.partition = p.partition)) as first) f";
 
 /// Every obligation that has a row: the mapper's are deliveries, those of all others what was produced for them.
 const OBLIGATIONS: &str = "

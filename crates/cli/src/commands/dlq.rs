@@ -57,7 +57,11 @@ pub(crate) async fn run(command: Dlq, settings: &Settings, printer: Printer) -> 
                 page_size: limit,
                 page_token: String::new(),
             };
-            printer.print(&client.list(request).await?, |letters| listed(letters));
+            let (letters, has_more) = client.list(request).await?;
+            printer.print(&letters, |letters| listed(letters));
+            if has_more {
+                eprintln!("there are more than {limit}: --limit shows them, --state, --group, --code and --key choose");
+            }
         }
         Dlq::Show { id, payload } => printer.print(&client.show(&id, payload).await?, shown),
         Dlq::Replay { id, reason } => {
@@ -103,9 +107,18 @@ impl Client {
         Ok(Self(ReplayServiceClient::with_interceptor(channel, Token(token))))
     }
 
-    pub(crate) async fn list(&mut self, request: wire::ListLettersRequest) -> anyhow::Result<Vec<Letter>> {
-        let answer = self.0.list_letters(request).await.map_err(said)?.into_inner();
-        Ok(answer.letters.into_iter().map(letter).collect())
+    /// As many as the request's `page_size` says, in as many pages as the service makes of them; and whether there are more.
+    pub(crate) async fn list(&mut self, mut request: wire::ListLettersRequest) -> anyhow::Result<(Vec<Letter>, bool)> {
+        let mut letters = Vec::new();
+        loop {
+            let answer = self.0.list_letters(request.clone()).await.map_err(said)?.into_inner();
+            request.page_size = request.page_size.saturating_sub(u32::try_from(answer.letters.len())?);
+            letters.extend(answer.letters.into_iter().map(letter));
+            request.page_token = answer.next_page_token;
+            if request.page_token.is_empty() || request.page_size == 0 {
+                return Ok((letters, !request.page_token.is_empty()));
+            }
+        }
     }
 
     async fn show(&mut self, id: &str, with_payload: bool) -> anyhow::Result<Shown> {

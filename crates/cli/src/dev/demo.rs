@@ -46,7 +46,7 @@ pub(crate) async fn play(running: &Running, args: &Dev, printer: Printer) -> any
 
 async fn letters(running: &Running) -> anyhow::Result<Vec<dlq::Letter>> {
     let mut client = dlq::Client::connect(&running.settings.api).await?;
-    client.list(contracts::proto::replay::v1::ListLettersRequest { page_size: 500, ..Default::default() }).await
+    Ok(client.list(contracts::proto::replay::v1::ListLettersRequest { page_size: 500, ..Default::default() }).await?.0)
 }
 
 /// What an operator would do: add the item and replay; discard what is no order.

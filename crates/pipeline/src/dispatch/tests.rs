@@ -86,6 +86,28 @@ fn a_key_that_filled_its_partition_has_to_shrink_before_it_resumes() {
     assert_eq!(resumed, [false, true, false, false], "two of four still wait when it resumes");
 }
 
+/// Orders and outcomes of one order come from two topics.
+#[test]
+fn a_partition_resumes_although_another_ones_records_fill_the_key() {
+    let mut dispatcher = dispatcher(Bounds { key_records_max: 4, ..Bounds::default() });
+    let mut signals = Vec::new();
+    for (partition, offset) in [(1, 0), (1, 1), (1, 2), (0, 0), (1, 3)] {
+        signals.extend(dispatcher.deliver(record(partition, offset, "a")));
+    }
+    let (zero, one) = (Partition::new("t", 0), Partition::new("t", 1));
+    assert_eq!(signals, [Signal::Pause(zero.clone()), Signal::Pause(one.clone())]);
+    let settle = |dispatcher: &mut Dispatcher| {
+        let taken = dispatcher.take(1).remove(0);
+        dispatcher.settle(&taken).signal
+    };
+    assert_eq!([settle(&mut dispatcher), settle(&mut dispatcher)], [None, Some(Signal::Resume(one))]);
+    for offset in 4..6 {
+        dispatcher.deliver(record(1, offset, "a"));
+    }
+    assert_eq!(settle(&mut dispatcher), None);
+    assert_eq!(settle(&mut dispatcher), Some(Signal::Resume(zero)), "its only one is settled, and three of the other wait");
+}
+
 #[test]
 fn what_is_given_back_stays_outstanding_and_frees_its_key() {
     let mut dispatcher = dispatcher(Bounds::default());

@@ -88,6 +88,20 @@ fn window(since: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Part {
     Part { since, until, ..Part::default() }
 }
 
+/// A record waits in hand, and those of other keys behind it are recorded already.
+#[tokio::test]
+async fn what_is_not_recorded_is_unread_wherever_it_lies() {
+    let store = books().await;
+    for sql in ["delete from ingest.raw_record where \"offset\" = 22", "delete from ingest.decision where \"offset\" = 22"] {
+        sqlx::query(sql).execute(store.pool()).await.unwrap();
+    }
+    let behind = |it: Progress| if it.topic == "raw" { Progress { committed: Some(20), ..it } } else { it };
+    let scope = Scope { progress: scope().progress.into_iter().map(behind).collect(), ..scope() };
+    let account = account(&store, &scope).await.unwrap();
+    let unread = account.lines.iter().find(|it| it.reason.as_deref() == Some("unread") && it.source == "*").unwrap();
+    assert_eq!(unread.count, 3);
+}
+
 #[tokio::test]
 async fn windows_that_meet_add_up_and_what_has_no_time_is_told_beside_them() {
     let store = books().await;

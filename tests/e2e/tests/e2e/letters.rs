@@ -27,6 +27,9 @@ async fn an_order_of_an_unknown_item_waits_with_all_that_follows_until_it_is_rep
     assert_eq!(it.erp.sales_of(&parked.to_string()).len(), 0);
     let id = letter["id"].as_str().unwrap();
     assert_eq!(it.letters().await.iter().find(|it| it["id"] == id).unwrap()["held_behind_it"], 1);
+    let first = it.tradewind(&["--json", "dlq", "list", "--limit", "1"]).await;
+    assert!(first.json().as_array().unwrap().len() == 1 && first.err.contains("there are more than 1"), "{first:?}");
+    assert!(!it.tradewind(&["dlq", "list"]).await.err.contains("there are more"));
     let shown = it.tradewind(&["dlq", "show", id]).await;
     assert!(shown.out.contains("erp_unknown_item") && shown.out.contains(NEW), "{shown:?}");
 

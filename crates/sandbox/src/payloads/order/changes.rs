@@ -50,7 +50,12 @@ impl ShopOrder {
         let (taken, is_authorized) = (self.captured() - self.refunded(), self.has_authorization());
         let mut refund = self.goods_back(&wish, restock, ids, at);
         if taken.presentment > 0.into() {
-            // Tips and what was never refunded for are given back as well.
+            // Tips and what was never refunded for are given back as well: more than goods and delivery are worth.
+            let more = taken - refund.total(self.taxes_included);
+            if more.presentment > 0.into() {
+                let (kind, reason) = (AdjustmentKind::Goodwill, "Refund discrepancy".to_owned());
+                refund.adjustments.push(ShopAdjustment { id: ids.draw(), kind, reason, amount: -more, tax: Pair::ZERO });
+            }
             refund.transactions.push(self.money_back(taken, TransactionStatus::Success, ids, at));
         } else if is_authorized {
             let void =
