@@ -268,7 +268,7 @@ async fn unread(store: &Store, scope: &Scope) -> Result<impl Iterator<Item = Cou
     Ok([("unread", unread), ("spooled", spooled)].map(in_flight).into_iter().filter(|it| it.timeless > 0))
 }
 
-/// How far each partition of the raw topic is recorded, or was before its rows went.
+/// Of what the mapper has to answer, per partition of the raw topic: what has no row and had none before its rows went.
 const UNREAD: &str = "
     select coalesce(sum(greatest(p.\"end\" - f.first, 0) - (
       select count(*) from ingest.raw_record r where r.partition = p.partition and r.\"offset\" >= f.first and r.\"offset\" < p.\"end\")), 0)::bigint

@@ -189,10 +189,6 @@ impl<D: Decide> Work<D> {
 
     /// What can't pass: letters, and parked keys.
     async fn bury(&self, tx: &mut Tx, nexts: &mut [Option<Next<Vec<OutRecord>>>]) -> Result<(), Error> {
-        let is_failure = |it: &&Arc<Entry<Vec<Position>>>| matches!(it.turn, Turn::Failed { .. }) && it.record.origin == Origin::Topic;
-        let failed: Vec<Uuid> = self.batch.iter().filter(is_failure).map(|it| Obligation::of(&it.record).id).collect();
-        // Another process has brought it to its end meanwhile.
-        let settled = rows::settled(tx, self.owner, &self.group, &failed).await?;
         for (index, entry) in self.batch.iter().enumerate() {
             let Turn::Failed { fault, verdict, attempts, .. } = &entry.turn else { continue };
             if fault.code == PROCESS_DIED && entry.record.origin == Origin::Topic {
@@ -210,7 +206,8 @@ impl<D: Decide> Work<D> {
             };
             let (failure, obligation) = (Failure { fault, attempts: *attempts, wait }, self.obligation(entry, fault));
             nexts[index] = Some(Next::Done);
-            if entry.record.origin == Origin::Topic && settled.contains(&obligation.id) {
+            // Perhaps another process has brought it to its end meanwhile.
+            if entry.record.origin == Origin::Topic && rows::is_settled(tx, self.owner, &self.group, obligation.id).await? {
                 continue;
             }
             // Whether it was written or was there: it is settled here.

@@ -11,7 +11,7 @@ mod steps;
 
 use std::collections::BTreeMap;
 
-pub use ledger::{Applied, Known, decide, look_up, mark_published, replays_of, settled};
+pub use ledger::{Applied, Known, decide, is_settled, look_up, mark_published, replays_of};
 pub use sole::Sole;
 pub use steps::{Effect, EffectState, Ended, NewEffect, StepRow, StepState, close, give_back, open, write_steps};
 

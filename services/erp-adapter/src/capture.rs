@@ -150,14 +150,17 @@ impl Capture {
     /// The end of a comparison that began then: what it did not come by is gone.
     async fn finish(&self, begun_at: Option<DateTime<Utc>>) -> Result<usize, Fault> {
         let value = as_value(&Comparison { after: None, begun_at: None, finished_at: Some(Utc::now()) })?;
-        let observed_at = self.source.now().await?;
+        let looked = match begun_at {
+            Some(begun_at) => Some((begun_at, self.source.now().await?)),
+            None => None,
+        };
         let (target, topic, span) = (self.target.clone(), self.topic.clone(), tracing::Span::current());
         let max = self.settings.missing_max;
         let finished = self.store.transaction(move |tx| {
             Box::pin(async move {
                 let telling = Telling { target: &target, topic: &topic, span: &span };
-                let buried = match begun_at {
-                    Some(begun_at) => levels::bury(tx, &telling, begun_at, observed_at, max.into()).await?,
+                let buried = match looked {
+                    Some((begun_at, observed_at)) => levels::bury(tx, &telling, begun_at, observed_at, max.into()).await?,
                     None => Some(0),
                 };
                 captures::move_cursor(tx, target.as_str(), COMPARISON, &value).await?;
@@ -179,7 +182,8 @@ impl Capture {
         let (target, topic, span) = (self.target.clone(), self.topic.clone(), tracing::Span::current());
         let stored = self.store.transaction(move |tx| {
             Box::pin(async move {
-                let captured = levels::store(tx, &Telling { target: &target, topic: &topic, span: &span }, levels).await?;
+                let captured =
+                    levels::store(tx, &Telling { target: &target, topic: &topic, span: &span }, levels, cursor == COMPARISON).await?;
                 captures::move_cursor(tx, target.as_str(), cursor, &value).await?;
                 Ok(captured)
             })

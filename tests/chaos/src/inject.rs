@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use e2e::{Installation, SOON};
 use sandbox::faults::{Fault as Spoiled, RetryAfter, Rule};
+use service_kit::Exit;
 use tokio::time::sleep;
 
 use crate::proxy::Toxic;
@@ -46,7 +47,11 @@ async fn begin(it: &Installation, parts: &mut Breakable, fault: &Fault, lasting:
             let begun = Instant::now();
             let ended = parts.process(*program, *which).service().terminate(SOON).await;
             anyhow::ensure!(begun.elapsed() <= GRACE, "{} took {:?} to end", program.name(), begun.elapsed());
-            anyhow::ensure!(ended.code().is_some_and(|it| ENDED_WELL.contains(&it)), "{} ended with {ended} at SIGTERM", program.name());
+            anyhow::ensure!(
+                ended.code().is_some_and(|it| ENDED_WELL.iter().any(|well| i32::from(well.code()) == it)),
+                "{} ended with {ended} at SIGTERM",
+                program.name()
+            );
         }
         Fault::Frozen(program, which) => parts.process(*program, *which).service().freeze(),
         Fault::Erp(Answer::Flaps) => it.erp.flap(lasting / 4, lasting / 4, 2),
@@ -83,7 +88,7 @@ async fn end(it: &Installation, parts: &mut Breakable, fault: &Fault) -> anyhow:
 
 /// All done, or the rest left to the next start: with a broker or a database that is just back, not everything can be brought
 /// to its end within the grace period.
-const ENDED_WELL: [i32; 2] = [0, 75];
+const ENDED_WELL: [Exit; 2] = [Exit::Ok, Exit::LeftOver];
 
 /// What Kubernetes gives unless told otherwise (`terminationGracePeriodSeconds`); who still runs is killed.
 const GRACE: Duration = Duration::from_secs(30);

@@ -97,14 +97,14 @@ impl Load {
 
     /// From then on its lines stay as they are: an ERP refuses to change what it has sold.
     fn pay_an_open_order(&mut self, it: &Installation) -> Option<Happened> {
-        let id = self.close()?;
+        let id = take_one(&mut self.draw, &mut self.open)?;
         self.paid.push(id);
         it.shop.pay(id).ok()
     }
 
     /// One piece, which goes back to where it lay.
     fn refund_a_paid_order(&mut self, it: &Installation) -> Option<Happened> {
-        let id = self.take_a_paid_one()?;
+        let id = take_one(&mut self.draw, &mut self.paid)?;
         let line = it.shop.order(id)?.lines.first()?.id;
         let refunded = it.shop.refund(id, &RefundWish::line(line, 1)).ok()?;
         self.done.refunds += 1;
@@ -113,24 +113,13 @@ impl Load {
 
     /// All of it goes back, the money as well.
     fn cancel_a_paid_order(&mut self, it: &Installation) -> Option<Happened> {
-        let id = self.take_a_paid_one()?;
+        let id = take_one(&mut self.draw, &mut self.paid)?;
         it.shop.cancel(id, "customer", self.draw.random_bool(0.5)).ok()
-    }
-
-    fn take_a_paid_one(&mut self) -> Option<u64> {
-        let chosen = self.draw.random_range(0..self.paid.len().max(1));
-        (chosen < self.paid.len()).then(|| self.paid.swap_remove(chosen))
     }
 
     fn cancel_an_open_order(&mut self, it: &Installation) -> Option<Happened> {
-        let id = self.close()?;
+        let id = take_one(&mut self.draw, &mut self.open)?;
         it.shop.cancel(id, "customer", self.draw.random_bool(0.5)).ok()
-    }
-
-    /// One that is open and will be no more.
-    fn close(&mut self) -> Option<u64> {
-        let chosen = self.draw.random_range(0..self.open.len().max(1));
-        (chosen < self.open.len()).then(|| self.open.swap_remove(chosen))
     }
 
     /// What the shop refuses has not happened.
@@ -181,6 +170,12 @@ impl Load {
         it.shop.edit(placed.id, &one_more(UNKNOWN_SKU)).ok();
         it.shop.pay(placed.id).ok();
     }
+}
+
+/// One of these orders, which is none of them from then on.
+fn take_one(draw: &mut StdRng, orders: &mut Vec<u64>) -> Option<u64> {
+    let chosen = draw.random_range(0..orders.len().max(1));
+    (chosen < orders.len()).then(|| orders.swap_remove(chosen))
 }
 
 /// One that costs nothing would count as paid at once: no discounts.

@@ -13,6 +13,7 @@ use sandbox::faults::Latency;
 use sandbox::payloads::PayloadSettings;
 use sandbox::shopify::{LogSettings, ShopDouble, ShopSettings, TOPICS, WebhookSettings};
 use serde::{Deserialize, Serialize};
+use service_kit::Exit;
 use store::StoreSettings;
 use testkit::Server;
 
@@ -116,7 +117,7 @@ impl Breakable {
     pub(crate) fn start_what_ended(&mut self) {
         for ((program, which), process) in &mut self.processes {
             let Some(status) = process.service().ended() else { continue };
-            if status.code() != Some(REFUSED) {
+            if status.code() != Some(Exit::Refused.code().into()) {
                 self.fallen.push(format!("{} {which:?} ended by itself, with {status}", program.name()));
             }
             process.service().restart();
@@ -179,9 +180,6 @@ fn address(url: &str) -> anyhow::Result<SocketAddr> {
 /// Of claimed steps in the ERP. A killed adapter's steps go on when it is over, so it is short; nothing of ours is frozen for
 /// as long, which an ERP without uniqueness of its own could not make good.
 pub(crate) const LEASE: Duration = Duration::from_secs(16);
-
-/// The exit code of a start that was refused.
-const REFUSED: i32 = 69;
 
 /// Of each item: no run sells as many, and a level that fell to zero would hide what was counted twice.
 pub(crate) const STOCK: i64 = 1_000_000;

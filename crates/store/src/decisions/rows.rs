@@ -1,6 +1,6 @@
 //! The SQL of decisions and outputs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use contracts::ids;
 use pipeline::{OutRecord, Position, Record};
@@ -23,14 +23,10 @@ pub(crate) struct NewDecision<'a> {
     pub(crate) outputs: Vec<OutRecord>,
 }
 
-/// Which of these are decided, with everything produced.
-pub(crate) async fn settled(tx: &mut Tx, owner: Owner, group: &str, ids: &[Uuid]) -> Result<HashSet<Uuid>, Error> {
-    if ids.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let sql = owner.sql("select ce_id from {schema}.decision where grp = $1 and ce_id = any($2) and outputs is null");
-    let settled: Vec<Uuid> = sqlx::query_scalar(sql).bind(group).bind(ids).fetch_all(tx).await?;
-    Ok(settled.into_iter().collect())
+/// Whether it is decided, with everything produced.
+pub(crate) async fn is_settled(tx: &mut Tx, owner: Owner, group: &str, id: Uuid) -> Result<bool, Error> {
+    let sql = owner.sql("select exists (select from {schema}.decision where grp = $1 and ce_id = $2 and outputs is null)");
+    Ok(sqlx::query_scalar(sql).bind(group).bind(id).fetch_one(tx).await?)
 }
 
 pub(crate) struct Published<'a> {

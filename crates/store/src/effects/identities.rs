@@ -32,10 +32,10 @@ pub enum Claimed {
     Taken,
 }
 
-/// One answer per wish, in order. A holder whose request is in doubt keeps its claim as long as somebody may still look into it: a
-/// letter that is dead or discarded does not. Of several who want one identity its holder asks, else the first: were it always the first,
-/// a holder that comes again behind another one would be told to wait for itself. What is known is read only: an insert would
-/// lock its row, and everybody who needs it would wait for the whole batch of whoever came first.
+/// One answer per wish, in order. Of several who want one identity its holder asks, else the first: were it always the first,
+/// a holder that comes again behind another one would be told to wait for itself. A holder whose request is in doubt keeps its
+/// claim as long as somebody may still look into it, which nobody does about a dead or discarded letter. What is known is read
+/// only: an insert would lock its row, and everybody who needs it would wait for the whole batch of whoever came first.
 pub async fn claim(tx: &mut Tx, target: &str, wanted: &[Wanted<'_>]) -> Result<Vec<Claimed>, Error> {
     let sql = "with wanted as (
                  select w.* from unnest($2::text[], $3::text[], $4::text[]) with ordinality as w (kind, match_key, op_key, n)),

@@ -1,6 +1,5 @@
 //! The adapter's decisions: the same tables and the same intake as every other group's.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use contracts::topics::Parking;
@@ -82,9 +81,9 @@ pub async fn mark_published(tx: &mut Tx, group: &str, published: &[(Uuid, &[Posi
     Ok(())
 }
 
-/// Which of these commands are done, with their outcomes produced.
-pub async fn settled(tx: &mut Tx, group: &str, commands: &[Uuid]) -> Result<HashSet<Uuid>, Error> {
-    rows::settled(tx, Owner::Effects, group, commands).await
+/// Whether a command is done, with its outcome produced.
+pub async fn is_settled(tx: &mut Tx, group: &str, command: Uuid) -> Result<bool, Error> {
+    rows::is_settled(tx, Owner::Effects, group, command).await
 }
 
 /// How often somebody asked for another try of this command.

@@ -31,15 +31,17 @@ pub(super) struct Telling<'a> {
 
 const KIND: &str = EntityKind::Stock.as_str();
 
-/// Stores the events of those that are news; returns how many. Whatever is no news was seen all the same.
-pub(super) async fn store(tx: &mut Tx, telling: &Telling<'_>, levels: Vec<StockLevel>) -> Result<usize, Error> {
+/// Stores the events of those that are news; returns how many. A comparison of everything also notes that it came by the others.
+pub(super) async fn store(tx: &mut Tx, telling: &Telling<'_>, levels: Vec<StockLevel>, is_comparison: bool) -> Result<usize, Error> {
     let seen = latest(levels);
     if seen.is_empty() {
         return Ok(0);
     }
     let ids: Vec<_> = seen.keys().map(String::as_str).collect();
     let known = captures::known(tx, telling.target.as_str(), KIND, &ids).await?;
-    captures::seen(tx, telling.target.as_str(), KIND, &ids).await?;
+    if is_comparison {
+        captures::seen(tx, telling.target.as_str(), KIND, &ids).await?;
+    }
     tell(tx, telling, &seen, &known, false).await
 }
 

@@ -19,7 +19,7 @@ use store::letters::{self, Failure, Obligation};
 use store::{Error, Tx, outbox};
 
 use super::Context;
-use crate::act::{Act, Op, Report, StepCame, StepReport};
+use crate::act::{Act, Op, Report, StepAct, StepCame, StepReport};
 use crate::core::step::{self, Came, Mode};
 
 /// What is known of a record before the transaction.
@@ -133,12 +133,9 @@ impl Work {
 
     /// Failures of what another process has brought to its end meanwhile.
     async fn leave_settled(&mut self, tx: &mut Tx) -> Result<(), Error> {
-        let mut failed = self.each(|turn| matches!(turn, Turn::Failed { .. }));
-        failed.retain(|index| self.batch[*index].record.origin == Origin::Topic);
-        let ids: Vec<_> = failed.iter().map(|index| self.obligations[*index].id).collect();
-        let settled = effects::settled(tx, self.group(), &ids).await?;
-        for (index, id) in failed.into_iter().zip(ids) {
-            if settled.contains(&id) {
+        for index in self.each(|turn| matches!(turn, Turn::Failed { .. })) {
+            let is_live = self.batch[index].record.origin == Origin::Topic;
+            if is_live && effects::is_settled(tx, self.group(), self.obligations[index].id).await? {
                 self.nexts[index] = Some(Next::Done);
             }
         }
@@ -228,15 +225,14 @@ impl Work {
 
     /// Whether the claim is the step's last one.
     fn is_current(&self, StepReport { act, .. }: &StepReport) -> bool {
-        let effect = self.effects.get(act.op.key());
-        effect.is_some_and(|it| it.steps.iter().any(|row| row.step == act.step().name && row.fence == act.fence))
+        self.effects.get(act.op.key()).is_some_and(|it| it.steps.iter().any(|row| is_of(row, act)))
     }
 
     /// Returns what others wait for.
     fn note_result<'a>(&mut self, report: &'a StepReport, failure: Option<(&Fault, bool)>) -> Option<(&'a Identity, &'a Op, &'a Findings)> {
         let StepReport { act, came } = report;
         let effect = self.effects.get_mut(act.op.key())?;
-        let row = effect.steps.iter_mut().find(|it| it.step == act.step().name && it.fence == act.fence)?;
+        let row = effect.steps.iter_mut().find(|row| is_of(row, act))?;
         let (code, for_good) = failure.map_or(("unknown", false), |(fault, for_good)| (fault.code, for_good));
         let came = match came {
             StepCame::Done(findings) => Came::Done(findings),
@@ -372,6 +368,11 @@ impl Work {
             .collect();
         effects::decide(tx, self.group(), &applied).await
     }
+}
+
+/// Whether the step stands as this claim has left it.
+fn is_of(row: &StepRow, act: &StepAct) -> bool {
+    row.step == act.step().name && row.fence == act.fence
 }
 
 fn wanted<'a>(identity: &'a Identity, op: &'a Op) -> Wanted<'a> {

@@ -14,11 +14,7 @@ const SOON: Duration = Duration::from_secs(30);
 #[tokio::test]
 async fn everything_is_compared_in_pages_and_what_differs_is_pushed_again() {
     let (group, shop) = (Group::new().await, FakeShop::showing(0));
-    for n in 0..600 {
-        let sku = format!("S{n}");
-        shop.stock(&sku, &format!("1{n}"), 0);
-        group.settle(&level_record(1, level_of(&sku, 10, 0, 0, &[]))).await;
-    }
+    group.stock(&shop, 600).await;
     let pusher = group.pusher(&shop);
     while pusher.round().await.unwrap() {}
     assert_eq!(group.dirty().await, 0);
@@ -38,15 +34,12 @@ async fn everything_is_compared_in_pages_and_what_differs_is_pushed_again() {
 #[tokio::test]
 async fn a_page_that_the_shop_refuses_keeps_none_behind_it_from_being_compared() {
     let (group, shop) = (Group::new().await, FakeShop::showing(0));
-    for n in 0..300 {
-        let sku = format!("S{n:03}");
-        shop.stock(&sku, &format!("1{n}"), 0);
-        group.settle(&level_record(1, level_of(&sku, 10, 0, 0, &[]))).await;
-    }
+    group.stock(&shop, 300).await;
     let pusher = group.pusher(&shop);
     while pusher.round().await.unwrap() {}
     shop.state().unreadable = Some("13".to_owned());
-    shop.state().levels.insert(("1299".to_owned(), "1".to_owned()), 99);
+    // By name it is the last one.
+    shop.state().levels.insert(("199".to_owned(), "1".to_owned()), 99);
     assert_eq!(pusher.compare().await.unwrap(), Compared { levels: 300, differences: 1 });
 }
 

@@ -16,7 +16,7 @@ use store::{Owner, Store, StoreSettings};
 use tracing::Span;
 
 use super::fake_shop::FakeShop;
-use super::world::{said, shop, units};
+use super::world::{level_of, level_record, said, shop, units};
 
 pub(super) struct Group {
     pub(super) store: Store,
@@ -53,6 +53,15 @@ impl Group {
 
     pub(super) fn pusher(&self, stock: &Arc<FakeShop>) -> Pusher {
         self.pusher_to(Arc::clone(stock) as _)
+    }
+
+    /// So many more articles, `S0` as item `10` and so on: none in the shop, ten of each in the ERP.
+    pub(super) async fn stock(&self, shop: &FakeShop, articles: usize) {
+        for n in 0..articles {
+            let sku = format!("S{n}");
+            shop.stock(&sku, &format!("1{n}"), 0);
+            self.settle(&level_record(1, level_of(&sku, 10, 0, 0, &[]))).await;
+        }
     }
 
     pub(super) fn pusher_to(&self, stock: Arc<dyn connector::storefront::ShopStock>) -> Pusher {

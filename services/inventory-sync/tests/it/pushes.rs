@@ -295,11 +295,7 @@ async fn what_is_not_stocked_is_an_error_until_it_is_stocked() {
 #[tokio::test]
 async fn one_level_that_makes_the_shop_refuse_all_is_found_and_the_others_pass() {
     let (group, shop) = (Group::new().await, FakeShop::showing(3));
-    for n in 0..20 {
-        let sku = format!("S{n}");
-        shop.stock(&sku, &format!("1{n}"), 0);
-        group.settle(&level_record(1, level_of(&sku, 10, 0, 0, &[]))).await;
-    }
+    group.stock(&shop, 20).await;
     shop.state().poison = Some("113".to_owned());
     push_all(&group, &shop).await;
     assert_eq!(group.dirty().await, 1);

@@ -8,7 +8,6 @@ use contracts::{headers, topics};
 use http::header::RETRY_AFTER;
 use sandbox::payloads::OrderWish;
 use sandbox::shopify::WebhookSettings;
-use store::StoreSettings;
 use testkit::{eventually, eventually_eq, own};
 
 use super::rig::{Rig, SOON, hasty, table};
@@ -77,12 +76,9 @@ async fn in_order_of_arrival(rig: &Rig) {
 async fn with_kafka_and_the_database_away_senders_are_asked_to_come_back() {
     let Some(kafka) = own::kafka().await else { return };
     let database = own::postgres().await;
-    store::migrate(&StoreSettings::new(&database.url)).await.unwrap();
-    let bus = BusSettings::local(kafka.url.clone()).with_prefix(testkit::prefix());
-    bus::topics::apply(&bus, &table(), 1, 1).await.unwrap();
     // The retries lie within half a minute.
     let webhooks = WebhookSettings { time_scale: 500.0, ..WebhookSettings::default() };
-    let rig = Rig::with(bus, database.url.clone(), webhooks).await;
+    let rig = Rig::beside(kafka.url.clone(), &database, webhooks).await;
     let running = rig.start().await;
     eventually_eq(SOON, true, async || running.life.readiness.is_ready()).await;
 
@@ -124,10 +120,7 @@ async fn with_kafka_and_the_database_away_senders_are_asked_to_come_back() {
 async fn a_database_that_can_only_be_read_makes_no_door_ready() {
     let Some(kafka) = own::kafka().await else { return };
     let database = own::postgres().await;
-    store::migrate(&StoreSettings::new(&database.url)).await.unwrap();
-    let bus = BusSettings::local(kafka.url.clone()).with_prefix(testkit::prefix());
-    bus::topics::apply(&bus, &table(), 1, 1).await.unwrap();
-    let rig = Rig::with(bus, database.url.clone(), hasty()).await;
+    let rig = Rig::beside(kafka.url.clone(), &database, hasty()).await;
     let running = rig.start().await;
     eventually_eq(SOON, true, async || running.life.readiness.is_ready()).await;
     let only_read = async |setting: &'static str| {
@@ -154,10 +147,7 @@ async fn a_database_that_can_only_be_read_makes_no_door_ready() {
 async fn while_letters_can_not_be_written_no_offset_moves_and_then_all_are_there() {
     let Some(kafka) = testkit::kafka().await else { return };
     let database = own::postgres().await;
-    store::migrate(&StoreSettings::new(&database.url)).await.unwrap();
-    let bus = BusSettings::local(kafka).with_prefix(testkit::prefix());
-    bus::topics::apply(&bus, &table(), 1, 1).await.unwrap();
-    let rig = Rig::with(bus, database.url.clone(), hasty()).await;
+    let rig = Rig::beside(kafka, &database, hasty()).await;
     let running = rig.start().await;
     eventually_eq(SOON, true, async || running.life.readiness.is_ready()).await;
 

@@ -20,7 +20,7 @@ use store::account::{Account, Progress, Scope, account};
 use store::{Store, StoreSettings};
 use storefront_ingest::{DEFAULTS, Settings};
 use tempfile::TempDir;
-use testkit::{Service, eventually};
+use testkit::{Server, Service, eventually};
 use tokio::task::JoinHandle;
 
 pub(super) const SOON: Duration = Duration::from_secs(90);
@@ -63,6 +63,12 @@ pub(super) fn table() -> Vec<topics::Topic> {
     wanted.map(|it| topics::Topic { partitions: 2, ..it }).collect()
 }
 
+async fn bus_on(brokers: String) -> BusSettings {
+    let bus = BusSettings::local(brokers).with_prefix(testkit::prefix());
+    bus::topics::apply(&bus, &table(), 1, 1).await.unwrap();
+    bus
+}
+
 impl Rig {
     /// On the shared Kafka. `None`: it is not installed.
     pub(super) async fn new() -> Option<Self> {
@@ -71,9 +77,13 @@ impl Rig {
 
     /// On somebody's own Kafka.
     pub(super) async fn on(brokers: String, webhooks: WebhookSettings) -> Self {
-        let bus = BusSettings::local(brokers).with_prefix(testkit::prefix());
-        bus::topics::apply(&bus, &table(), 1, 1).await.unwrap();
-        Self::with(bus, testkit::database().await, webhooks).await
+        Self::with(bus_on(brokers).await, testkit::database().await, webhooks).await
+    }
+
+    /// On somebody's own PostgreSQL as well, which is empty.
+    pub(super) async fn beside(brokers: String, database: &Server, webhooks: WebhookSettings) -> Self {
+        store::migrate(&StoreSettings::new(&database.url)).await.unwrap();
+        Self::with(bus_on(brokers).await, database.url.clone(), webhooks).await
     }
 
     pub(super) async fn with(bus: BusSettings, database: String, webhooks: WebhookSettings) -> Self {

@@ -53,8 +53,7 @@ impl ShopOrder {
             // Tips and what was never refunded for are given back as well: more than goods and delivery are worth.
             let more = taken - refund.total(self.taxes_included);
             if more.presentment > 0.into() {
-                let (kind, reason) = (AdjustmentKind::Goodwill, "Refund discrepancy".to_owned());
-                refund.adjustments.push(ShopAdjustment { id: ids.draw(), kind, reason, amount: -more, tax: Pair::ZERO });
+                refund.adjustments.push(discrepancy(ids, more));
             }
             refund.transactions.push(self.money_back(taken, TransactionStatus::Success, ids, at));
         } else if is_authorized {
@@ -149,9 +148,7 @@ impl ShopOrder {
             refund.adjustments.extend(self.shipping_back(ids));
         }
         if let Some(goodwill) = wish.goodwill {
-            let amount = -self.currencies.pair(goodwill);
-            let reason = "Refund discrepancy".to_owned();
-            refund.adjustments.push(ShopAdjustment { id: ids.draw(), kind: AdjustmentKind::Goodwill, reason, amount, tax: Pair::ZERO });
+            refund.adjustments.push(discrepancy(ids, self.currencies.pair(goodwill)));
         }
         for (id, quantity) in &wish.lines {
             let Some(line) = self.lines.iter_mut().find(|it| it.id == *id) else { continue };
@@ -224,4 +221,10 @@ impl ShopOrder {
         let amount = self.currencies.round(amount.map(|it| it * rate / divisor));
         vec![ShopTax { title: country.tax_title.to_owned(), rate, amount }]
     }
+}
+
+/// What is given back beyond goods and delivery.
+fn discrepancy(ids: &mut Ids, more: Pair) -> ShopAdjustment {
+    let (kind, reason) = (AdjustmentKind::Goodwill, "Refund discrepancy".to_owned());
+    ShopAdjustment { id: ids.draw(), kind, reason, amount: -more, tax: Pair::ZERO }
 }
