@@ -109,6 +109,10 @@ ENDS ?= 500
 chaos-ends: setup build ## Ask processes to end, one after the other, five hundred times (ENDS=500): each does within its grace period
 	TRADEWIND_BUILT=1 target/debug/chaos --seed $(SEED) --ends $(ENDS)
 
+.PHONY: chaos-long
+chaos-long: setup build ## Have each part away for longer than any time-out of the product, twenty minutes
+	TRADEWIND_BUILT=1 target/debug/chaos --seed $(SEED) --long
+
 # Of each target.
 SECONDS ?= 60
 

@@ -7,7 +7,7 @@
 
 mod address;
 
-use connector::erp::{Findings, Identity, Probe, StepCall, StepError};
+use connector::erp::{Findings, Probe, StepCall, StepError};
 use domain::{ConnectionId, Customer, Order, customer::email_key};
 use fault::Fault;
 use serde::Deserialize;
@@ -83,13 +83,9 @@ impl Person {
         &self.name
     }
 
-    /// One of them works on this person, the others wait.
-    pub(crate) fn identity(&self) -> Identity {
-        Identity { kind: "customer".to_owned(), match_key: self.match_key().to_owned() }
-    }
-
-    pub(crate) fn match_key(&self) -> &str {
-        self.email.as_deref().or(self.identifier.as_deref()).unwrap_or_default()
+    /// The surest first. An order may name another e-mail address than its buyer's profile: both are this person.
+    pub(crate) fn known_by(&self) -> impl Iterator<Item = &str> {
+        [&self.identifier, &self.email].into_iter().flatten().map(String::as_str)
     }
 
     fn values(&self) -> Value {

@@ -71,22 +71,29 @@ fn rows(command: &ErpCommand) -> Vec<Row> {
     }
 }
 
+fn of_customer(person: &Person) -> Vec<Identity> {
+    person.known_by().map(|it| Identity { kind: "customer".to_owned(), match_key: it.to_owned() }).collect()
+}
+
 /// The state of the address book that an order needs: the same party and the same addresses are the same work.
-fn address_identity(person: Option<&Person>, order: &Order) -> Identity {
-    let key = format!("{:?} {:?} {:?}", person.map(Person::match_key), order.billing_address, order.shipping_address);
-    Identity { kind: "addresses".to_owned(), match_key: Uuid::new_v5(&Uuid::NAMESPACE_OID, key.as_bytes()).to_string() }
+fn of_addresses(person: Option<&Person>, order: &Order) -> Vec<Identity> {
+    let key = |person: Option<&str>| {
+        let key = format!("{person:?} {:?} {:?}", order.billing_address, order.shipping_address);
+        Identity { kind: "addresses".to_owned(), match_key: Uuid::new_v5(&Uuid::NAMESPACE_OID, key.as_bytes()).to_string() }
+    };
+    person.map_or_else(|| vec![key(None)], |person| person.known_by().map(|it| key(Some(it))).collect())
 }
 
 impl Target {
-    fn identity(&self, command: &ErpCommand, step: &str) -> Option<Identity> {
+    fn identities(&self, command: &ErpCommand, step: &str) -> Vec<Identity> {
         let person = match &command.operation {
             Operation::SyncCustomer { customer } => Some(Person::of_customer(customer, &command.connection)),
             operation => operation.order().and_then(|it| Person::of_order(it, &command.connection, self.settings.guest)),
         };
         match (step, command.operation.order()) {
-            ("customer", _) => person.map(|it| it.identity()),
-            ("addresses", Some(order)) => Some(address_identity(person.as_ref(), order)),
-            _ => None,
+            ("customer", _) => person.as_ref().map(of_customer).unwrap_or_default(),
+            ("addresses", Some(order)) => of_addresses(person.as_ref(), order),
+            _ => Vec::new(),
         }
     }
 
@@ -122,9 +129,9 @@ impl Erp for Target {
         for part in [Part::Main, Part::Kept] {
             self.cart(command, part)?;
         }
-        let rows = rows(command).into_iter();
-        let steps = rows.map(|(name, guarantee, look_first)| Step { name, guarantee, look_first, identity: self.identity(command, name) });
-        Ok(steps.filter(|it| it.name != "customer" || it.identity.is_some()).collect())
+        let step = |(name, guarantee, look_first)| Step { name, guarantee, look_first, identities: self.identities(command, name) };
+        let steps = rows(command).into_iter().map(step);
+        Ok(steps.filter(|it| it.name != "customer" || !it.identities.is_empty()).collect())
     }
 
     async fn probe(&self, call: &StepCall<'_>) -> Result<Probe, Fault> {

@@ -43,8 +43,9 @@ pub struct Step {
     pub guarantee: Guarantee,
     /// Probe even before the first try: the step may have nothing to do.
     pub look_first: bool,
-    /// Set on find-or-create steps: one caller per identity works, the others wait for its result.
-    pub identity: Option<Identity>,
+    /// Of a find-or-create step: all that its record is known by, the surest first. One caller per identity works, the others wait
+    /// for its result.
+    pub identities: Vec<Identity>,
 }
 
 /// A record of the target that many commands share, such as a customer.

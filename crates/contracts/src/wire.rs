@@ -12,7 +12,7 @@ mod stock;
 mod verbatim;
 
 pub use change::{Change, ChangeKind, Changed, Entity, changed_paths, entity_hash};
-pub use outcome::{Failure, Outcome, OutcomeState, Reference};
+pub use outcome::{Failure, Outcome, OutcomeState, Reference, UNPLACED};
 pub use verbatim::{Originals, encode_with, entity_of};
 
 use fault::{Class, Classify};

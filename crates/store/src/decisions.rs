@@ -160,6 +160,7 @@ struct Work<D> {
 impl<D: Decide> Work<D> {
     async fn run(self, tx: &mut Tx) -> Result<Vec<Next<Vec<OutRecord>>>, Error> {
         let mut nexts: Vec<Option<Next<Vec<OutRecord>>>> = self.batch.iter().map(|_| None).collect();
+        letters::lock_keys_of(tx, &self.group, &self.batch).await?;
         self.publish(tx, &mut nexts).await?;
         self.bury(tx, &mut nexts).await?;
         self.take_in(tx, &mut nexts).await?;

@@ -16,7 +16,7 @@ use contracts::topics::Parking;
 use domain::AggregateKey;
 use fault::Fault;
 use kill_point::{Point, reach};
-use pipeline::{Origin, Record};
+use pipeline::{Batch, Entry, Origin, Record, Turn};
 use uuid::Uuid;
 
 use crate::decisions::State;
@@ -78,6 +78,19 @@ pub async fn lock_parked(tx: &mut Tx, group: &str, aggregates: &[&str]) -> Resul
     let sql = "select aggregate, head from letters.parked where grp = $1 and aggregate = any($2) order by aggregate for update";
     let rows: Vec<(String, Uuid)> = sqlx::query_as(sql).bind(group).bind(aggregates).fetch_all(tx).await?;
     Ok(rows.into_iter().map(|(aggregate, head)| (aggregate, ParkedKey { head })).collect())
+}
+
+/// The first thing that a batch does which letters or failures are among: it locks all its keys, before anything is audited. So two
+/// batches never wait for each other, one for a key and one for the audit.
+pub async fn lock_keys_of<R>(tx: &mut Tx, group: &str, batch: &Batch<R>) -> Result<(), Error> {
+    let has_letter = |it: &Entry<R>| matches!(it.record.origin, Origin::Letter(_)) || matches!(it.turn, Turn::Failed { .. });
+    if batch.iter().any(|it| has_letter(it)) {
+        let mut keys: Vec<_> = batch.iter().map(|it| it.record.key_text()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        lock_parked(tx, group, &keys.iter().map(|it| &**it).collect::<Vec<_>>()).await?;
+    }
+    Ok(())
 }
 
 /// How many letters of these keys are open. Their parked rows are locked.

@@ -9,12 +9,15 @@ use bytes::Bytes;
 use contracts::headers::{self, Headers, dlq};
 use contracts::proto::replay::v1 as wire;
 use contracts::proto::replay::v1::replay_service_client::ReplayServiceClient;
-use contracts::topics::{self, Parking};
-use contracts::wire::{Outcome, OutcomeState, Wire as _};
+use contracts::topics::{self, Parking, groups};
+use contracts::wire::{Change, ChangeKind, Changed, Entity, Outcome, OutcomeState, Wire as _};
 use dead_letter_replayer::Settings;
 use dead_letter_replayer::config::{ApiSettings, RelaySettings, RetentionSettings};
 use dead_letter_replayer::retention::Keeper;
-use domain::{AggregateKey, ConnectionId, Customer, EntityKind, EntityRef, ErpCommand, Operation, OperationKey};
+use domain::{
+    AggregateKey, ConnectionId, Currency, Customer, EntityKind, EntityRef, ErpCommand, FinancialState, FulfillmentState, Money, MoneyPair,
+    Operation, OperationKey, Order, OrderTotals,
+};
 use fault::{Class, Fault};
 use pipeline::{Origin, Partition, Record, Source as _, SourceEvent};
 use service_kit::{AdminSettings, Life, TelemetrySettings, Validate as _};
@@ -196,6 +199,98 @@ async fn a_replay_and_a_discard_tell_others_what_became_of_the_command() {
     said.sort_by_key(|it| it.0);
     let expected = [(Uuid::from_u128(1), OutcomeState::Replaying, "group added"), (Uuid::from_u128(2), OutcomeState::Discarded, "a test")];
     assert_eq!(said, expected);
+}
+
+fn order() -> Order {
+    let zero = MoneyPair::same(Money::zero(Currency::EUR));
+    Order {
+        id: "9".to_owned(),
+        display_number: "#9".to_owned(),
+        buyer: None,
+        billing_address: None,
+        shipping_address: None,
+        lines: Vec::new(),
+        shipping_lines: Vec::new(),
+        coupons: Vec::new(),
+        payments: Vec::new(),
+        gateways: Vec::new(),
+        po_number: String::new(),
+        note: String::new(),
+        attributes: Vec::new(),
+        tags: Vec::new(),
+        shop_currency: Currency::EUR,
+        presentment_currency: Currency::EUR,
+        taxes_included: true,
+        totals: OrderTotals { lines: zero, discounts: zero, shipping: zero, tax: zero, tip: zero, total: zero, current_total: zero },
+        financial_state: FinancialState::Paid,
+        fulfillment_state: FulfillmentState::Unfulfilled,
+        cancelled_at: None,
+        cancel_reason: String::new(),
+        placed_at: None,
+        channel: "web".to_owned(),
+        company: None,
+        test: false,
+    }
+}
+
+/// A version of it, as order-router reads it.
+fn order_record(sequence: u64) -> Record {
+    let connection: ConnectionId = "shop-eu".parse().unwrap();
+    let change = Change {
+        kind: ChangeKind::Updated,
+        sequence,
+        source: connection.to_string(),
+        source_version: String::new(),
+        source_time: None,
+        channel: String::new(),
+        changed_paths: Vec::new(),
+    };
+    let changed = Changed { change, entity: Entity::Order(Box::new(order())) };
+    let mut headers = Headers::default();
+    headers.push(headers::CE_ID, Uuid::from_u128(sequence.into()).to_string());
+    headers.push(headers::CE_TYPE, changed.type_name());
+    let partition = Partition::new(topics::ORDERS, 0);
+    let (key, value) = (AggregateKey::order(&connection, "9").to_string().into(), changed.encode());
+    Record { partition, offset: 7, timestamp_ms: 1_790_000_000_000, key, value, headers, origin: Origin::Topic }
+}
+
+impl Bench {
+    /// Buries two versions of an order, the second one behind the first. Returns the first's letter.
+    async fn bury_order(&self, code: &'static str) -> String {
+        let bury = self.store.transaction(move |tx| {
+            Box::pin(async move {
+                let fault = Fault::new(Class::Validation, code, "the router does not know what to do with it");
+                let failure = Failure { fault: &fault, attempts: 1, wait: None };
+                let (first, second) = (order_record(1), order_record(2));
+                letters::write(tx, groups::ROUTER, &Obligation::of(&first), &first, failure, Parking::Park).await?;
+                let parked = letters::lock_parked(tx, groups::ROUTER, &[&first.key_text()]).await?;
+                letters::hold(tx, groups::ROUTER, &Obligation::of(&second), &second, &parked[&first.key_text()]).await
+            })
+        });
+        bury.await.unwrap();
+        contracts::ids::letter(groups::ROUTER, Uuid::from_u128(1)).to_string()
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_no_target_was_told_of_is_given_up_with_all_that_waited_behind_it() {
+    let mut bench = start().await;
+    for (code, heard) in [("order_reopened", false), ("no_route", true)] {
+        sqlx::query("delete from letters.letter").execute(bench.store.pool()).await.unwrap();
+        let id = bench.bury_order(code).await;
+        let (reason, request_id) = ("sold by hand".to_owned(), format!("d-{code}"));
+        let scope = wire::DiscardScope::Chain.into();
+        let discard = wire::DiscardLetterRequest { id, reason, scope, request_id };
+        assert_eq!(bench.client.discard_letter(discard).await.unwrap().into_inner().discarded, 2);
+        let told: i64 = sqlx::query_scalar("select count(*) from letters.outbox").fetch_one(bench.store.pool()).await.unwrap();
+        assert!(heard || told == 0, "the ERP has this one: {told}");
+    }
+    let records = bench.produced(topics::OUTCOMES, 2).await;
+    let outcomes: Vec<_> = records.iter().map(|it| Outcome::decode(&it.value).unwrap()).collect();
+    let said = |it: &Outcome| (it.target.clone(), it.operation_key.clone(), it.sequence, it.state);
+    let expected = |sequence| (None, "shop-eu/order/9/place_order".to_owned(), sequence, OutcomeState::Discarded);
+    assert_eq!(outcomes.iter().map(said).collect::<Vec<_>>(), [expected(1), expected(2)]);
+    assert!(records.iter().all(|it| it.key_text() == "shop-eu/order/9"));
 }
 
 #[tokio::test]

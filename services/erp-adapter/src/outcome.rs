@@ -44,7 +44,7 @@ impl Outcomes {
         let header = || record.headers.text(headers::IDEMPOTENCY_KEY).unwrap_or_default().to_owned();
         Outcome {
             command_id: id,
-            target: self.target.clone(),
+            target: Some(self.target.clone()),
             operation_key: command.map_or_else(header, |it| it.operation_key.to_string()),
             operation: command.map_or("", |it| it.operation.name()).to_owned(),
             sequence: command.map_or_else(|| record.headers.sequence().unwrap_or(0), |it| it.sequence),

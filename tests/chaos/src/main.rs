@@ -65,6 +65,9 @@ struct Args {
     /// Nothing breaks at random: so many processes are asked to end, one after the other, each within its grace period.
     #[arg(long, value_name = "TIMES", default_value_t = 0, conflicts_with = "kill_points")]
     ends: usize,
+    /// Nothing breaks at random: each part is away, or silent, once, for longer than any time-out, session, lease or claim of ours.
+    #[arg(long, conflicts_with_all = ["kill_points", "ends"])]
+    long: bool,
     /// At those kill points only whose names begin so, such as `letter.`: to find out more about one of them.
     #[arg(long, value_name = "NAME", default_value = "")]
     kill_at: String,
@@ -95,6 +98,7 @@ impl Args {
                 // The more there is to mend, the longer it takes.
                 let patience = schedule::patience() + self.seconds / 4;
                 let faults = match (self.kill_points, self.ends) {
+                    (0, 0) if self.long => schedule::long(seed),
                     (0, 0) => schedule::schedule(seed, Duration::from_secs(self.seconds), self.calm),
                     (0, ends) => schedule::ends(seed, ends),
                     _ => Vec::new(),

@@ -186,6 +186,24 @@ pub(crate) fn ends(seed: u64, count: usize) -> Vec<Planned> {
     std::iter::repeat_with(end).take(count).collect()
 }
 
+/// Each part away, or silent, once: for longer than any time-out, session, lease or claim of ours lasts.
+pub(crate) fn long(seed: u64) -> Vec<Planned> {
+    let mut draw = StdRng::seed_from_u64(seed);
+    let ways = [Edge::Kafka, Edge::Postgres, Edge::Erp, Edge::Shop].map(|edge| Fault::Way(edge, Toxic::Blackhole));
+    let mut faults = vec![Fault::KafkaKilled, Fault::KafkaFrozen, Fault::PostgresKilled, Fault::PostgresFrozen, Fault::Erp(Answer::Away)];
+    faults.extend(ways);
+    for program in Program::ALL {
+        let which = if draw.random_bool(0.5) { Which::First } else { Which::Second };
+        faults.push(Fault::Frozen(program, which));
+    }
+    faults.shuffle(&mut draw);
+    let mut plan = |fault| {
+        let [after, lasting] = [2_000..6_000, 70_000..100_000].map(|it| Duration::from_millis(draw.random_range(it)));
+        Planned { after, lasting, fault }
+    };
+    faults.into_iter().map(&mut plan).collect()
+}
+
 fn a_process(draw: &mut StdRng) -> (Program, Which) {
     let program = *Program::ALL.choose(draw).expect("there are five");
     (program, if draw.random_bool(0.5) { Which::First } else { Which::Second })
@@ -317,6 +335,14 @@ mod tests {
         for (calm, usual) in calm.iter().zip(&usual) {
             assert_eq!((&calm.fault, calm.lasting, calm.after), (&usual.fault, usual.lasting, usual.after * 3));
         }
+    }
+
+    #[test]
+    fn every_part_is_away_for_long_once() {
+        let planned = long(7);
+        let kinds: BTreeSet<_> = planned.iter().map(|it| it.fault.kind()).collect();
+        assert_eq!((planned.len(), kinds.len()), (14, 14), "{kinds:?}");
+        assert!(planned.iter().all(|it| it.lasting >= Duration::from_secs(70)));
     }
 
     #[test]

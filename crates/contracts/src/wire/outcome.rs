@@ -8,6 +8,9 @@ use super::common::{time, to_time};
 use super::{Wire, WireError, bad, enum_table, required};
 use crate::proto::outcomes::v1 as wire;
 
+/// Codes of order-router's letters about orders that no target was told of.
+pub const UNPLACED: [&str; 2] = ["no_route", "rule_failed"];
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OutcomeState {
     Applied,
@@ -34,11 +37,13 @@ pub struct Failure {
     pub message: String,
 }
 
-/// The end of one command.
+/// The end of one command; or of an order that was given up before there was one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
+    /// The command's record; where there was none, the change's.
     pub command_id: Uuid,
-    pub target: TargetId,
+    /// `None`: no target was told of it.
+    pub target: Option<TargetId>,
     pub operation_key: String,
     /// As [`domain::Operation::name`].
     pub operation: String,
@@ -70,7 +75,7 @@ impl Wire for Outcome {
         let failure = |it: &Failure| wire::Failure { class: it.class.clone(), code: it.code.clone(), message: it.message.clone() };
         wire::OutcomeReported {
             command_id: self.command_id.to_string(),
-            target: self.target.to_string(),
+            target: self.target.as_ref().map(ToString::to_string).unwrap_or_default(),
             operation_key: self.operation_key.clone(),
             operation: self.operation.clone(),
             sequence: self.sequence,
@@ -87,7 +92,10 @@ impl Wire for Outcome {
         const NAME: &str = "OutcomeReported";
         Ok(Self {
             command_id: message.command_id.parse().map_err(|error| bad(NAME, "command_id", error))?,
-            target: message.target.parse().map_err(|error| bad(NAME, "target", error))?,
+            target: match message.target.as_str() {
+                "" => None,
+                target => Some(target.parse().map_err(|error| bad(NAME, "target", error))?),
+            },
             operation_key: message.operation_key,
             operation: message.operation,
             sequence: message.sequence,

@@ -206,6 +206,8 @@ pub type OutcomeOf = Arc<dyn Fn(&Original) -> Option<pipeline::OutRecord> + Send
 #[derive(Debug, Clone, PartialEq)]
 pub struct Original {
     pub group: String,
+    /// What it failed with, or what it was held behind did.
+    pub code: Option<String>,
     pub event_id: Uuid,
     pub key: Vec<u8>,
     pub value: Vec<u8>,
@@ -240,7 +242,7 @@ pub async fn replay(
                            on conflict (grp, aggregate) do update set head = $3, draining = true, claimed_by = null, claimed_until = null";
                 sqlx::query(sql).bind(&head.group).bind(&head.aggregate).bind(request.id).execute(&mut *tx).await?;
                 let told = if was_dead { vec![request.id] } else { Vec::new() };
-                request.finish(tx, "letter.replay", &told).await?;
+                request.finish(tx, "letter.replay", &head, &told).await?;
                 reach(Point::ReplayWritten);
                 Ok(None)
             })
@@ -281,7 +283,7 @@ pub async fn discard(
                         .await?;
                 }
                 free_if_empty(tx, &head.group, &head.aggregate).await?;
-                request.finish(tx, "letter.discard", &ended).await?;
+                request.finish(tx, "letter.discard", &head, &ended).await?;
                 Ok((None, ended.len() as u64))
             })
         })
@@ -301,6 +303,7 @@ struct Head {
     group: String,
     aggregate: String,
     state: String,
+    code: Option<String>,
 }
 
 impl Head {
@@ -331,17 +334,18 @@ impl Request {
             return Ok(None);
         };
         lock_parked(tx, &group, &[&aggregate]).await?;
-        let sql = "select state from letters.letter where id = $1 for update";
-        let state = sqlx::query_scalar(sql).bind(self.id).fetch_one(&mut *tx).await?;
-        Ok(Some(Head { group, aggregate, state }))
+        let sql = "select state, code from letters.letter where id = $1 for update";
+        let (state, code) = sqlx::query_as(sql).bind(self.id).fetch_one(&mut *tx).await?;
+        Ok(Some(Head { group, aggregate, state, code }))
     }
 
     /// `letters`: those that changed, whose outcomes go out with the change.
-    async fn finish(&self, tx: &mut Tx, verb: &str, letters: &[Uuid]) -> Result<(), Error> {
+    async fn finish(&self, tx: &mut Tx, verb: &str, head: &Head, letters: &[Uuid]) -> Result<(), Error> {
         let sql = "select grp, ce_id, key, value, headers from letters.letter where id = any($1) order by ordinal";
         for row in sqlx::query(sql).bind(letters).fetch_all(&mut *tx).await? {
             let original = Original {
                 group: row.try_get("grp")?,
+                code: head.code.clone(),
                 event_id: row.try_get("ce_id")?,
                 key: row.try_get("key")?,
                 value: row.try_get("value")?,

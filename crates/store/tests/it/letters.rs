@@ -3,7 +3,8 @@ use std::sync::atomic::Ordering;
 
 use contracts::topics::Parking;
 use fault::{Class, Fault};
-use pipeline::{Ledger as _, Next, Origin, Record, Turn, Verdict};
+use pipeline::{Batch, Entry, Ledger as _, Next, Origin, Record, Turn, Verdict};
+use sqlx::Connection as _;
 use store::letters::{self, DiscardScope, LetterError, LetterState, StoredLetter};
 
 use super::group::{GROUP, Group, record};
@@ -310,6 +311,30 @@ async fn a_failure_that_is_told_again_undoes_nothing_that_came_after_it() {
     letters::discard(&group.store, head(), "ada", "no", DiscardScope::Chain, None, nobody()).await.unwrap();
     again(&group, &record("1", 1, "bad a")).await;
     assert_eq!(group.count("select count(*) from letters.parked").await, 0);
+}
+
+#[tokio::test]
+async fn a_batch_locks_all_its_keys_before_it_audits_anything() {
+    let group = parked().await;
+    let mut session = group.store.pool().acquire().await.unwrap();
+    let mut other = session.begin().await.unwrap();
+    sqlx::query("select from letters.parked for update").execute(&mut *other).await.unwrap();
+    // One key's letter is written, another key's record is held.
+    let fault = Fault::new(Class::Validation, "bad", "it is bad");
+    let failed = Turn::Failed { fault: Arc::new(fault), verdict: Verdict::Letter, attempts: 1, report: None };
+    let entry = |record, turn| Arc::new(Entry { record: Arc::new(record), turn, span: tracing::Span::none() });
+    let batch: Batch<_> = vec![entry(record("2", 5, "bad e"), failed), entry(record("1", 6, "f"), Turn::Arrived)];
+    let (commit, audit) = tokio::join!(group.ledger.commit(batch), async {
+        let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        testkit::eventually_eq(std::time::Duration::from_secs(30), 1, async || group.count(waiting).await).await;
+        sqlx::query("set local lock_timeout = '200ms'").execute(&mut *other).await.unwrap();
+        let audited = sqlx::query("select letters.append_audit('ada', 'test', null, '', null)").execute(&mut *other).await;
+        other.rollback().await.unwrap();
+        audited
+    });
+    audit.expect("the batch that waits for the key has not audited anything yet");
+    commit.unwrap();
+    assert_eq!(group.states().await[3..], states(&[("bad e", "dead"), ("f", "held")]));
 }
 
 /// A process that lost its partition tells a failure of what the next one has done.

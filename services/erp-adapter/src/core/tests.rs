@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use connector::erp::{Findings, Guarantee, Step};
+use connector::erp::{Findings, Guarantee, Identity, Step};
 use proptest::prelude::*;
 use store::effects::{StepRow, StepState};
 use uuid::Uuid;
 
-use super::step::{Came, Mode, claim, plan, recover, settle};
+use super::step::{Came, Mode, claim, forget_found, plan, recover, settle};
 
 const GAP: Duration = Duration::from_secs(2);
 const LEASE: Duration = Duration::from_secs(60);
@@ -85,7 +85,7 @@ impl World {
     fn new(guarantee: Guarantee, look_first: bool, shows_after: Duration) -> Self {
         Self {
             target: Target { guarantee, effects: Vec::new(), shows_after },
-            step: Step { name: "create", guarantee, look_first, identity: None },
+            step: Step { name: "create", guarantee, look_first, identities: Vec::new() },
             row: StepRow::new("create"),
             now: Duration::from_secs(1_000),
             written: Duration::from_secs(1_000),
@@ -202,7 +202,7 @@ fn row(state: StepState, looks: i32, idle: Duration) -> StepRow {
 }
 
 fn check(guarantee: Guarantee, look_first: bool, row: &StepRow, expected: Mode) {
-    let step = Step { name: "s", guarantee, look_first, identity: None };
+    let step = Step { name: "s", guarantee, look_first, identities: Vec::new() };
     assert_eq!(plan(&step, row, GAP, false), expected, "{guarantee:?} {row:?}");
 }
 
@@ -230,7 +230,7 @@ fn an_unknown_answer_is_resolved_by_the_guarantee() {
 
 #[test]
 fn what_nobody_can_tell_a_person_decides_once() {
-    let step = Step { name: "s", guarantee: Guarantee::None, look_first: false, identity: None };
+    let step = Step { name: "s", guarantee: Guarantee::None, look_first: false, identities: Vec::new() };
     let mut asked = row(StepState::Unknown, 0, GAP);
     let given_up = Came::Failed { mode: Mode::Probe, code: super::step::AMBIGUOUS, maybe_applied: false, for_good: true };
     settle(&mut asked, given_up);
@@ -244,7 +244,7 @@ fn what_nobody_can_tell_a_person_decides_once() {
 
 #[test]
 fn a_refusal_after_a_doubt_does_not_end_the_doubt() {
-    let step = Step { name: "s", guarantee: Guarantee::Upsert, look_first: false, identity: None };
+    let step = Step { name: "s", guarantee: Guarantee::Upsert, look_first: false, identities: Vec::new() };
     let mut doubted = row(StepState::Unknown, 0, GAP);
     claim(&mut doubted, &step, Mode::Send, Uuid::nil(), LEASE);
     settle(&mut doubted, Came::Failed { mode: Mode::Send, code: "refused", maybe_applied: false, for_good: true });
@@ -253,9 +253,32 @@ fn a_refusal_after_a_doubt_does_not_end_the_doubt() {
 
 #[test]
 fn a_claim_that_never_left_us_is_no_doubt() {
-    let step = Step { name: "s", guarantee: Guarantee::None, look_first: false, identity: None };
+    let step = Step { name: "s", guarantee: Guarantee::None, look_first: false, identities: Vec::new() };
     let mut claimed = StepRow::new("s");
     claim(&mut claimed, &step, Mode::Send, Uuid::nil(), LEASE);
     recover(&mut claimed, false);
     assert_eq!(plan(&step, &claimed, GAP, false), Mode::Send);
+}
+
+/// A draft, a customer, and a sale that is made for it.
+fn forgotten(draft: StepState, create: StepState) -> Vec<String> {
+    let identity = Identity { kind: "customer".to_owned(), match_key: "ada@example.com".to_owned() };
+    let step = |name, identities| Step { name, guarantee: Guarantee::Lookup, look_first: true, identities };
+    let steps = [step("draft", Vec::new()), step("customer", vec![identity]), step("create", Vec::new())];
+    let named = |name: &str, state| StepRow { step: name.to_owned(), ..row(state, 1, Duration::ZERO) };
+    // Rows are in no order.
+    let mut rows = [named("create", create), named("customer", StepState::Confirmed), named("draft", draft)];
+    let forgotten = forget_found(&steps, &mut rows);
+    assert_eq!(rows[1].state == StepState::Pending, !forgotten.is_empty());
+    assert_eq!((rows[0].state, rows[2].state), (create, draft));
+    forgotten
+}
+
+#[test]
+fn what_was_found_is_forgotten_unless_something_may_be_built_on_it() {
+    assert_eq!(forgotten(StepState::Pending, StepState::Rejected), ["customer"]);
+    assert_eq!(forgotten(StepState::Confirmed, StepState::Pending), ["customer"], "what came before it is not built on it");
+    for create in [StepState::Confirmed, StepState::Unknown, StepState::InFlight] {
+        assert_eq!(forgotten(StepState::Pending, create), Vec::<String>::new(), "{create:?}");
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use connector::erp::{Findings, Identity};
+use connector::erp::{Findings, Step};
 use contracts::topics::Parking;
 use contracts::wire::Wire as _;
 use domain::ErpCommand;
@@ -77,6 +77,7 @@ impl Work {
     }
 
     pub(crate) async fn run(mut self, tx: &mut Tx) -> Result<Done, Error> {
+        letters::lock_keys_of(tx, self.group(), &self.batch).await?;
         self.published(tx).await?;
         let mut open = self.take_in(tx).await?;
         self.open_effects(tx, &open).await?;
@@ -219,7 +220,8 @@ impl Work {
                 self.nexts[index] = Some(Next::Later(Duration::ZERO));
             }
         }
-        let confirmed: Vec<_> = learned.iter().map(|(identity, op, findings)| (wanted(identity, op), *findings)).collect();
+        let found = learned.into_iter().flat_map(|(act, findings)| wanted(act.step(), &act.op).map(move |it| (it, findings)));
+        let confirmed: Vec<_> = found.collect();
         identities::confirm(tx, self.target(), &confirmed).await
     }
 
@@ -229,7 +231,7 @@ impl Work {
     }
 
     /// Returns what others wait for.
-    fn note_result<'a>(&mut self, report: &'a StepReport, failure: Option<(&Fault, bool)>) -> Option<(&'a Identity, &'a Op, &'a Findings)> {
+    fn note_result<'a>(&mut self, report: &'a StepReport, failure: Option<(&Fault, bool)>) -> Option<(&'a StepAct, &'a Findings)> {
         let StepReport { act, came } = report;
         let effect = self.effects.get_mut(act.op.key())?;
         let row = effect.steps.iter_mut().find(|row| is_of(row, act))?;
@@ -243,7 +245,7 @@ impl Work {
         step::settle(row, came);
         self.changed.insert((act.op.key().to_owned(), row.step.clone()));
         match came {
-            Came::Done(findings) => act.step().identity.as_ref().map(|identity| (identity, &*act.op, findings)),
+            Came::Done(findings) => Some((act, findings)),
             _ => None,
         }
     }
@@ -295,18 +297,24 @@ impl Work {
             if !letters::write(tx, self.group(), &self.obligations[index], &entry.record, failure, Parking::Park).await? {
                 continue;
             }
+            let Some(op) = self.op(index).cloned() else { continue };
+            self.forget_found(&op);
             // Others may look for a customer meanwhile, unless our request for it is in doubt.
-            if let Some(op) = self.op(index).cloned()
-                && fault.class == Class::DependencyMissing
-            {
+            if fault.class == Class::DependencyMissing {
                 self.release_identities(tx, &op).await?;
             }
         }
         Ok(())
     }
 
+    fn forget_found(&mut self, op: &Op) {
+        let Some(effect) = self.effects.get_mut(op.key()) else { return };
+        let forgotten = step::forget_found(&op.steps, &mut effect.steps);
+        self.changed.extend(forgotten.into_iter().map(|step| (op.key().to_owned(), step)));
+    }
+
     async fn release_identities(&self, tx: &mut Tx, op: &Op) -> Result<(), Error> {
-        let held: Vec<_> = op.steps.iter().filter_map(|it| it.identity.as_ref()).map(|it| wanted(it, op)).collect();
+        let held: Vec<_> = op.steps.iter().flat_map(|it| wanted(it, op)).collect();
         identities::release(tx, self.target(), &held).await
     }
 
@@ -324,6 +332,7 @@ impl Work {
             }
             let op = self.op(index).cloned();
             if let Some(op) = &op {
+                self.forget_found(op);
                 self.release_identities(tx, op).await?;
                 if let Some(effect) = self.effects.get_mut(op.key())
                     && effect.state == EffectState::InFlight
@@ -375,6 +384,6 @@ fn is_of(row: &StepRow, act: &StepAct) -> bool {
     row.step == act.step().name && row.fence == act.fence
 }
 
-fn wanted<'a>(identity: &'a Identity, op: &'a Op) -> Wanted<'a> {
-    Wanted { kind: &identity.kind, match_key: &identity.match_key, op_key: op.key() }
+fn wanted<'a>(step: &'a Step, op: &'a Op) -> impl Iterator<Item = Wanted<'a>> {
+    step.identities.iter().map(|it| Wanted { kind: &it.kind, match_key: &it.match_key, op_key: op.key() })
 }

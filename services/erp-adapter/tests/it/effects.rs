@@ -4,7 +4,7 @@ use connector::erp::Guarantee;
 use contracts::wire::OutcomeState;
 
 use super::erp::{FakeErp, Fate};
-use super::rig::{Fuse, SOON, World, order, order_of};
+use super::rig::{Fuse, SOON, World, order, order_by, order_of};
 
 const EVERY: [Guarantee; 4] = [Guarantee::IdempotencyKey, Guarantee::Upsert, Guarantee::Unique, Guarantee::Lookup];
 
@@ -140,6 +140,20 @@ async fn twenty_orders_of_one_new_customer_make_one_party() {
     world.start().until_settled(20).await;
     assert_eq!(world.erp.parties(), ["new@example.com"]);
     assert_eq!(world.erp.booked().len(), 40);
+}
+
+/// An order names another e-mail address than the profile; a guest buys with the address of an account.
+#[tokio::test]
+async fn whoever_is_one_customer_by_any_mark_becomes_one_party() {
+    for buyers in [[("5", "ada@example.com"), ("5", "ada@example.org")], [("5", "ada@example.com"), ("", "ada@example.com")]] {
+        let erp = FakeErp::new(Guarantee::Unique).with_customers().with_latency(Duration::from_millis(20));
+        let world = World::new(erp).await;
+        for (n, (customer, email)) in buyers.iter().cycle().take(8).enumerate() {
+            world.send(&order_by(&n.to_string(), customer, email), "place", 1);
+        }
+        world.start().until_settled(8).await;
+        assert_eq!((world.erp.parties().len(), world.erp.booked().len()), (1, 16), "{buyers:?}");
+    }
 }
 
 #[tokio::test]

@@ -36,7 +36,10 @@ pub(crate) struct Done {
 #[derive(Default)]
 struct State {
     done: Vec<Done>,
-    parties: Vec<String>,
+    /// By the customer's id, which may be empty, and e-mail address.
+    parties: Vec<(String, String)>,
+    /// E-mail addresses whose party was merged into another.
+    merged: HashMap<String, String>,
     keys: HashSet<String>,
     script: HashMap<(String, String), VecDeque<Fate>>,
     away: bool,
@@ -87,8 +90,30 @@ impl FakeErp {
         self.done().into_iter().map(|it| format!("{} {}", it.order, it.step)).collect()
     }
 
+    /// Their e-mail addresses.
     pub(crate) fn parties(&self) -> Vec<String> {
-        self.state.lock().unwrap().parties.clone()
+        self.state.lock().unwrap().parties.iter().map(|it| it.1.clone()).collect()
+    }
+
+    /// A person replaces the party of `email` by another one.
+    pub(crate) fn merge(&self, email: &str, into: &str) {
+        self.state.lock().unwrap().merged.insert(email.to_owned(), into.to_owned());
+    }
+
+    /// Who the buyer is, if they are there.
+    fn party(&self, command: &ErpCommand) -> Option<String> {
+        let (me, email) = (customer_id(command), email(command));
+        let state = self.state.lock().unwrap();
+        let (_, party) = state.parties.iter().find(|it| it.1 == email || (!me.is_empty() && it.0 == me))?;
+        Some(state.merged.get(party).unwrap_or(party).clone())
+    }
+
+    fn findings(&self, call: &StepCall<'_>) -> Findings {
+        let pairs = match call.step {
+            "customer" => vec![("party", self.party(call.command).unwrap_or_default())],
+            _ => vec![("sale", format!("id-{}", order(call.command))), ("number", format!("S{}", order(call.command)))],
+        };
+        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     pub(crate) fn requests(&self) -> usize {
@@ -115,8 +140,7 @@ impl FakeErp {
     fn receive(&self, call: &StepCall<'_>, guarantee: Guarantee) {
         let mut state = self.state.lock().unwrap();
         if call.step == "customer" {
-            let email = email(call.command);
-            state.parties.push(email);
+            state.parties.push((customer_id(call.command), email(call.command)));
             return;
         }
         let done = Done { op_key: call.command.operation_key.to_string(), step: call.step.to_owned(), order: order(call.command) };
@@ -131,12 +155,12 @@ impl FakeErp {
     }
 
     fn look(&self, call: &StepCall<'_>) -> Option<Findings> {
-        let state = self.state.lock().unwrap();
+        let is_done = |it: &Done| it.op_key == call.command.operation_key.as_str() && it.step == call.step;
         let is_there = match call.step {
-            "customer" => state.parties.contains(&email(call.command)),
-            step => state.done.iter().any(|it| it.op_key == call.command.operation_key.as_str() && it.step == step),
+            "customer" => self.party(call.command).is_some(),
+            _ => self.done().iter().any(is_done),
         };
-        is_there.then(|| findings(call))
+        is_there.then(|| self.findings(call))
     }
 }
 
@@ -144,16 +168,12 @@ fn order(command: &ErpCommand) -> String {
     command.operation.order().map(|it| it.id.clone()).unwrap_or_default()
 }
 
-fn email(command: &ErpCommand) -> String {
-    command.operation.order().and_then(|it| it.buyer.as_ref()).map(|it| it.email.clone()).unwrap_or_default()
+fn customer_id(command: &ErpCommand) -> String {
+    command.operation.order().and_then(|it| it.buyer.as_ref()).map(|it| it.customer_id.clone()).unwrap_or_default()
 }
 
-fn findings(call: &StepCall<'_>) -> Findings {
-    let pairs = match call.step {
-        "customer" => vec![("party", email(call.command))],
-        _ => vec![("sale", format!("id-{}", order(call.command))), ("number", format!("S{}", order(call.command)))],
-    };
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+fn email(command: &ErpCommand) -> String {
+    command.operation.order().and_then(|it| it.buyer.as_ref()).map(|it| it.email.clone()).unwrap_or_default()
 }
 
 #[async_trait]
@@ -163,10 +183,14 @@ impl Erp for FakeErp {
     }
 
     fn steps(&self, command: &ErpCommand) -> Result<Vec<Step>, Fault> {
-        let step = |name, guarantee| Step { name, guarantee, look_first: false, identity: None };
+        let step = |name, guarantee| Step { name, guarantee, look_first: false, identities: Vec::new() };
         let customer = self.with_customers.then(|| Step {
             look_first: true,
-            identity: Some(Identity { kind: "customer".to_owned(), match_key: email(command) }),
+            identities: [customer_id(command), email(command)]
+                .into_iter()
+                .filter(|it| !it.is_empty())
+                .map(|match_key| Identity { kind: "customer".to_owned(), match_key })
+                .collect(),
             ..step("customer", Guarantee::Lookup)
         });
         match &command.operation {
@@ -187,6 +211,9 @@ impl Erp for FakeErp {
     async fn perform(&self, call: &StepCall<'_>) -> Result<Findings, StepError> {
         self.wire().await?;
         let fate = self.state.lock().unwrap().script.get_mut(&(order(call.command), call.step.to_owned())).and_then(VecDeque::pop_front);
+        if call.findings.get("party").is_some_and(|it| self.party(call.command).as_ref() != Some(it)) {
+            return Err(Fault::new(Class::BusinessRejected, "erp_unknown_party", "this party is not there any more").into());
+        }
         let lost = || StepError { fault: Fault::new(Class::Transient, "erp_no_answer", "the answer was cut off"), maybe_applied: true };
         let guarantee = self.steps(call.command)?.into_iter().find(|it| it.name == call.step).unwrap().guarantee;
         match fate {
@@ -205,7 +232,7 @@ impl Erp for FakeErp {
             Some(Fate::Refused) => return Err(Fault::new(Class::Transient, "erp_500", "internal error").into()),
             Some(Fate::Panic) => panic!("connector bug"),
         }
-        Ok(findings(call))
+        Ok(self.findings(call))
     }
 
     async fn ping(&self) -> Result<(), Fault> {

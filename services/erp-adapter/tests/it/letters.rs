@@ -4,7 +4,7 @@ use store::{letters, outbox};
 use uuid::Uuid;
 
 use super::erp::{FakeErp, Fate};
-use super::rig::{TARGET, World, order};
+use super::rig::{TARGET, World, order, order_of};
 
 /// What the relay would produce, in order.
 async fn told(world: &World) -> Vec<Outcome> {
@@ -99,6 +99,24 @@ async fn a_replay_goes_on_at_the_first_step_that_is_not_done() {
     world.until_letters(&["applied"]).await;
     assert_eq!(world.erp.booked(), ["1 create", "1 confirm"]);
     assert_eq!(world.count("select count(*) from effects.effect where state = 'applied'").await, 1);
+}
+
+#[tokio::test]
+async fn a_replay_looks_again_for_a_customer_whose_party_was_merged_meanwhile() {
+    for (fates, letter) in [([Fate::Rejected].as_slice(), "dead"), (&[Fate::Missing, Fate::Missing], "waiting")] {
+        let world = World::new(FakeErp::new(Guarantee::Unique).with_customers()).await;
+        world.erp.script("1", "create", fates);
+        world.send(&order_of("1", "ada@example.com"), "place", 1);
+        let _process = world.start();
+        world.until_letters(&[letter]).await;
+        world.erp.merge("ada@example.com", "a.lovelace@example.com");
+        // What was found serves for ten minutes.
+        sqlx::query("update effects.identity set found_at = now() - interval '11 minutes'").execute(world.store.pool()).await.unwrap();
+        replay(&world, 0).await;
+        world.until_letters(&["applied"]).await;
+        assert_eq!(world.erp.booked(), ["1 create", "1 confirm"]);
+        assert_eq!(world.erp.parties(), ["ada@example.com"]);
+    }
 }
 
 #[tokio::test]

@@ -395,11 +395,16 @@ pub(crate) fn order(id: &str) -> Order {
 }
 
 pub(crate) fn order_of(id: &str, email: &str) -> Order {
+    order_by(id, "", email)
+}
+
+/// `customer`: the buyer's account, empty for guests.
+pub(crate) fn order_by(id: &str, customer: &str, email: &str) -> Order {
     let zero = MoneyPair::same(Money::zero(Currency::EUR));
     Order {
         id: id.to_owned(),
         display_number: format!("#{id}"),
-        buyer: Some(Buyer { email: email.to_owned(), ..Buyer::default() }),
+        buyer: Some(Buyer { customer_id: customer.to_owned(), email: email.to_owned(), ..Buyer::default() }),
         billing_address: None,
         shipping_address: None,
         lines: Vec::new(),

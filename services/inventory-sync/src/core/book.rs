@@ -69,22 +69,29 @@ impl Takes {
 }
 
 /// What an outcome means for stock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Bearing {
     /// The ERP counts the order from here on.
-    Confirms,
+    Confirms(Confirmed),
     /// It counts another version of it, or all of that version that it ever will.
-    Revises,
+    Revises(Confirmed),
     /// It never will.
     Discards,
+    /// No ERP will be told of this version, nor was of those before.
+    GivesUp(u64),
 }
 
 fn bearing_of(outcome: &Outcome) -> Option<Bearing> {
     let [place, confirm, revise, ..] = Operation::NAMES;
+    let Some(target) = outcome.target.clone() else {
+        let is_given_up = outcome.state == OutcomeState::Discarded && outcome.operation == place;
+        return is_given_up.then_some(Bearing::GivesUp(outcome.sequence));
+    };
+    let confirmed = Confirmed { target, sequence: outcome.sequence, at: outcome.completed_at };
     match (outcome.state, outcome.operation.as_str()) {
-        (OutcomeState::Applied, it) if outcome.confirmed && (it == place || it == confirm) => Some(Bearing::Confirms),
+        (OutcomeState::Applied, it) if outcome.confirmed && (it == place || it == confirm) => Some(Bearing::Confirms(confirmed)),
         // Given up, it counts no more than if it had been done: what stands for it in the ERP, a person has seen to.
-        (OutcomeState::Applied | OutcomeState::Discarded, it) if it == revise => Some(Bearing::Revises),
+        (OutcomeState::Applied | OutcomeState::Discarded, it) if it == revise => Some(Bearing::Revises(confirmed)),
         (OutcomeState::Discarded, it) if it == place => Some(Bearing::Discards),
         _ => None,
     }
@@ -118,7 +125,9 @@ impl Book {
         if takes.sequence <= order.sequence {
             return Noted::Superseded;
         }
+        let was_given_up = order.is_given_up();
         let before = std::mem::replace(&mut order.sequence, takes.sequence);
+        let counts_again = was_given_up && !order.is_given_up();
         self.touched.orders.insert(key.clone());
         let mut skus: BTreeSet<Sku> = takes.quantities.keys().cloned().collect();
         skus.extend(self.skus_of(key));
@@ -128,11 +137,14 @@ impl Book {
             let line = self.lines.entry(place.clone()).or_default();
             let is_new = line.history.is_empty();
             let sold = line.change(before, takes.sequence, takes.quantities.get(&sku).copied().unwrap_or_default());
-            if is_new || sold != Sold::default() {
+            let is_moved = sold != Sold::default();
+            if is_new || is_moved || counts_again {
                 self.touched.lines.insert(place);
             }
-            if sold != Sold::default() {
+            if is_moved {
                 effect.sold.push((connection.clone(), sku.clone(), sold));
+            }
+            if is_moved || counts_again {
                 effect.skus.insert(sku);
             }
         }
@@ -144,14 +156,14 @@ impl Book {
         let Some(bearing) = bearing_of(outcome) else { return Noted::Needless("not_stock") };
         let order = self.orders.entry(key.clone()).or_insert_with(|| WebOrder::new(connection.clone()));
         let before = order.clone();
-        let confirmed = Confirmed { target: outcome.target.clone(), sequence: outcome.sequence, at: outcome.completed_at };
-        match &order.confirmed {
-            _ if bearing == Bearing::Discards => order.discarded = true,
-            None if bearing == Bearing::Confirms => {
+        match (bearing, &order.confirmed) {
+            (Bearing::Discards, _) => order.discarded = true,
+            (Bearing::GivesUp(sequence), _) => order.given_up = order.given_up.max(sequence),
+            (Bearing::Confirms(confirmed), None) => {
                 order.discarded = false;
                 order.confirmed = Some(confirmed);
             }
-            Some(known) if bearing == Bearing::Revises && known.target == confirmed.target && known.sequence < confirmed.sequence => {
+            (Bearing::Revises(confirmed), Some(known)) if known.target == confirmed.target && known.sequence < confirmed.sequence => {
                 let (from, to) = (known.sequence, confirmed.sequence);
                 let at = known.at;
                 let is_more = self.skus_of(key).iter().any(|sku| {
@@ -162,7 +174,7 @@ impl Book {
                 let confirmed = if is_more { confirmed } else { Confirmed { at, ..confirmed } };
                 self.orders.get_mut(key).expect("it was just there").confirmed = Some(confirmed);
             }
-            _ => {}
+            (Bearing::Confirms(_) | Bearing::Revises(_), _) => {}
         }
         if self.orders[key] == before {
             return Noted::Superseded;

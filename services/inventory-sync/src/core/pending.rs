@@ -3,7 +3,8 @@
 //! A line counts from the order's first change event. It stops to count at a place of an ERP once an observation of that place
 //! lists the order among its open sales, or began after the ERP had confirmed the order: then it is either in what the
 //! observation calls reserved, or the goods have left what it calls on hand. Being dead or held changes nothing; a cancel, a
-//! refund and a return do, because the shop lowers the order's quantities itself; so does discarding the order's placing.
+//! refund and a return do, because the shop lowers the order's quantities itself; so does discarding the order's placing, or what
+//! no target was told of.
 
 use std::collections::BTreeMap;
 
@@ -30,12 +31,19 @@ pub struct WebOrder {
     pub sequence: u64,
     /// Its placing was discarded: no ERP will ever show it.
     pub discarded: bool,
+    /// Versions up to this one were given up before any ERP was told of the order; a later one may come through. 0 = none.
+    pub given_up: u64,
     pub confirmed: Option<Confirmed>,
 }
 
 impl WebOrder {
     pub fn new(connection: ConnectionId) -> Self {
-        Self { connection, sequence: 0, discarded: false, confirmed: None }
+        Self { connection, sequence: 0, discarded: false, given_up: 0, confirmed: None }
+    }
+
+    /// Whether no ERP will show it as it stands.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.discarded || (self.confirmed.is_none() && self.given_up > 0 && self.sequence <= self.given_up)
     }
 }
 
@@ -120,7 +128,7 @@ impl Line {
 
     /// What counts of it, given what is known of its order.
     pub fn amounts(&self, order: &WebOrder) -> Amounts {
-        if order.discarded {
+        if order.is_given_up() {
             return Amounts { unlisted: Decimal::ZERO, unconfirmed: Decimal::ZERO };
         }
         let listed: Decimal = self.listed.values().sum();

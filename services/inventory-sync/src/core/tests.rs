@@ -61,7 +61,7 @@ pub(super) fn takes(sequence: u64, quantity: i64) -> Takes {
 pub(super) fn outcome(operation: &str, state: OutcomeState, sequence: u64, seconds: i64) -> Outcome {
     Outcome {
         command_id: uuid::Uuid::nil(),
-        target: "erp".parse().unwrap(),
+        target: Some("erp".parse().unwrap()),
         operation_key: String::new(),
         operation: operation.to_owned(),
         sequence,

@@ -126,7 +126,7 @@ impl Pusher {
 
     /// Pushes what is due, up to a call's worth of it. Returns whether there may be more.
     pub async fn round(&self) -> Result<bool, PushError> {
-        // Should it fail, that is told when the others are pushed.
+        // Should one of the reads fail, that is told when what needs none is pushed.
         let resolved = self.resolve_items().await;
         let limit = self.stock.batch_max();
         let rows = shelves::due(self, limit).await?;
@@ -138,18 +138,20 @@ impl Pusher {
                 Plan::Look => to_look.push(row),
             }
         }
-        pushes.extend(self.look(to_look).await?);
+        let looked = self.look(to_look, &mut pushes).await;
         let stale = self.push(pushes).await?;
+        looked?;
         Ok(resolved? || more || stale)
     }
 
-    /// Reads what the shop shows of these, and says what is to be pushed over it.
-    async fn look(&self, rows: Vec<Row>) -> Result<Vec<Sent>, PushError> {
+    /// Reads what the shop shows of these, and adds what is to be pushed over it. Of several locations that can't be read right now,
+    /// the first is told when the others were.
+    async fn look(&self, rows: Vec<Row>, pushes: &mut Vec<Sent>) -> Result<(), PushError> {
         let mut by_location: BTreeMap<String, Vec<Row>> = BTreeMap::new();
         for row in rows {
             by_location.entry(row.location.clone()).or_default().push(row);
         }
-        let mut pushes = Vec::new();
+        let mut failed = None;
         for (location, rows) in by_location {
             let items: BTreeSet<String> = rows.iter().map(|it| it.item.clone()).collect();
             let items: Vec<String> = items.into_iter().collect();
@@ -159,12 +161,16 @@ impl Pusher {
                     self.refuse(&rows.iter().collect::<Vec<_>>(), &fault).await?;
                     continue;
                 }
+                Err(fault) if is_about_the_call(&fault) => {
+                    failed.get_or_insert(fault);
+                    continue;
+                }
                 Err(fault) => return Err(fault.into()),
             };
             let levels: BTreeMap<String, i64> = levels.into_iter().map(|it| (it.item, it.available)).collect();
-            self.judge(rows, &levels, &mut pushes).await?;
+            self.judge(rows, &levels, pushes).await?;
         }
-        Ok(pushes)
+        failed.map_or(Ok(()), |fault| Err(fault.into()))
     }
 
     async fn judge(&self, rows: Vec<Row>, levels: &BTreeMap<String, i64>, pushes: &mut Vec<Sent>) -> Result<(), PushError> {
@@ -304,6 +310,11 @@ fn is_about_the_rows(fault: &Fault) -> bool {
         Answer::Letter | Answer::AwaitThenLetter { .. } => true,
         Answer::OpenCircuit | Answer::SlowDown | Answer::RetryThenLetter { .. } => false,
     }
+}
+
+/// The shop is there, and failed this time.
+fn is_about_the_call(fault: &Fault) -> bool {
+    matches!(fault.class.answer(), Answer::RetryThenLetter { .. })
 }
 
 /// Ever longer waits while a shop is away.

@@ -69,6 +69,18 @@ async fn a_cancel_and_a_discard_give_back_and_an_edit_takes() {
     assert_eq!(group.text("select concat_ws(' ', taken, given) from stock.desired").await, "9 5", "what the shop itself did");
 }
 
+#[tokio::test]
+async fn an_order_that_no_rule_takes_counts_until_somebody_gives_it_up() {
+    let group = Group::new().await;
+    group.settle(&observed(1, 10, 0, &[])).await;
+    assert_eq!(group.settle(&ordered("1", 1, 3)).await, "2: 7");
+    assert_eq!(group.settle(&given_up("1", 1)).await, "3: 10");
+    assert_eq!(group.count("select count(*) from stock.line where open").await, 0);
+    assert_eq!(group.settle(&ordered("1", 2, 3)).await, "4: 7", "a later version may find a route");
+    assert_eq!(group.settle(&given_up("1", 1)).await, "done");
+    assert_eq!(group.available().await, 7);
+}
+
 /// The ERP does not change what it has sold: somebody makes a second sale there, and discards the letter.
 #[tokio::test]
 async fn an_edit_that_is_given_up_counts_until_the_erp_was_looked_at_again() {

@@ -30,6 +30,8 @@ pub(super) struct State {
     pub(super) poison: Option<String>,
     /// The shop fails whenever it is asked what this SKU is.
     pub(super) unanswered: Option<String>,
+    /// The shop fails whenever it is asked for levels of this location.
+    pub(super) silent: Option<String>,
     /// Levels of this item can't be read, nor others with it.
     pub(super) unreadable: Option<String>,
     pub(super) pushes: Vec<Vec<StockPush>>,
@@ -131,6 +133,9 @@ impl ShopStock for FakeShop {
     async fn levels(&self, location: &str, items: &[String]) -> Result<Vec<ShownLevel>, Fault> {
         let mut state = self.state();
         state.looks += 1;
+        if state.silent.as_deref() == Some(location) {
+            return Err(Fault::new(Class::Transient, "scripted", "an error of the shop's own"));
+        }
         if items.iter().any(|it| state.unreadable.as_ref() == Some(it)) {
             return Err(Fault::new(Class::BusinessRejected, "scripted_refusal", "one of them"));
         }

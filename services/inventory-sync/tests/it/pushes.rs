@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use domain::StockLevel;
 use fault::Class;
 use inventory_sync::config::StockSettings;
 use inventory_sync::shell::pusher::PushError;
@@ -257,6 +258,27 @@ async fn a_sku_that_the_shop_fails_to_look_up_keeps_no_other_back() {
     group.execute("update stock.desired set due_at = now()").await;
     push_all(&group, &shop).await;
     assert_eq!(group.dirty().await, 0);
+}
+
+#[tokio::test]
+async fn a_location_that_can_not_be_read_keeps_no_other_back() {
+    let mut settings = stock_settings();
+    // It is read before location 1.
+    let second = ("EAST".to_owned(), "0".to_owned());
+    settings.location_map.get_mut("shop").unwrap().get_mut("erp-main").unwrap().insert(second.0, second.1);
+    let (group, shop) = shown_with(settings).await;
+    shop.state().levels.insert(("7".to_owned(), "0".to_owned()), 0);
+    shop.state().silent = Some("0".to_owned());
+    group.stock(&shop, 1).await;
+    group.settle(&level_record(1, StockLevel { location: "EAST".to_owned(), ..level_of("MUG", 5, 0, 0, &[]) })).await;
+    group.settle(&observed(2, 12, 0, &[])).await;
+    let told = group.pusher(&shop).round().await.unwrap_err();
+    assert!(matches!(told, PushError::Shop(fault) if fault.class == Class::Transient));
+    assert_eq!((shop.mugs(), group.dirty().await), (12, 1), "what needs no look, and what could be read, is pushed");
+    shop.state().silent = None;
+    push_all(&group, &shop).await;
+    assert_eq!(group.dirty().await, 0);
+    assert_eq!(shop.state().levels[&("7".to_owned(), "0".to_owned())], 5);
 }
 
 #[tokio::test]

@@ -124,9 +124,18 @@ pub(super) fn change_record(source: &ConnectionId, sequence: u64, entity: Entity
 }
 
 pub(super) fn outcome(id: &str, operation: &str, state: OutcomeState, sequence: u64, seconds: i64) -> Record {
+    outcome_of(Some("erp-main"), id, operation, state, sequence, seconds)
+}
+
+/// Of an order that no target was told of.
+pub(super) fn given_up(id: &str, sequence: u64) -> Record {
+    outcome_of(None, id, "place_order", OutcomeState::Discarded, sequence, 5)
+}
+
+fn outcome_of(target: Option<&str>, id: &str, operation: &str, state: OutcomeState, sequence: u64, seconds: i64) -> Record {
     let outcome = Outcome {
         command_id: Uuid::nil(),
-        target: "erp-main".parse().unwrap(),
+        target: target.map(|it| it.parse().unwrap()),
         operation_key: format!("shop/order/{id}/place"),
         operation: operation.to_owned(),
         sequence,

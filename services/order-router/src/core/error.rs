@@ -45,3 +45,18 @@ impl Classify for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use contracts::wire::UNPLACED;
+
+    use super::*;
+
+    /// Whoever counts orders hears by these codes that one which is given up was never placed.
+    #[test]
+    fn the_failures_before_a_first_command_are_known_by_their_codes() {
+        let no_route = Error::NoRoute { connection: String::new(), country: String::new(), currency: String::new() };
+        let failed = Error::Rule(EvalError { rule: "de".into(), what: "it divides by zero" });
+        assert_eq!([no_route.code(), failed.code()], UNPLACED);
+    }
+}

@@ -11,7 +11,7 @@ pub fn reported(mut life: Life, outcome: &Outcome) -> Decision {
     let Some(OrderLife { stage: Stage::Placed(placed), touched, .. }) = &mut life.order else {
         return Decision::needless(life, "not_ours");
     };
-    if placed.target != outcome.target {
+    if outcome.target.as_ref() != Some(&placed.target) {
         return Decision::needless(life, "not_ours");
     }
     let [place, confirm, revise, cancel, book, _] = Operation::NAMES;

@@ -157,7 +157,7 @@ fn money_back(refund: Refund) -> Refund {
 fn outcome(operation: &str, state: OutcomeState, second: i64) -> Outcome {
     Outcome {
         command_id: Uuid::from_u128(1),
-        target: "erp-de".parse().unwrap(),
+        target: Some("erp-de".parse().unwrap()),
         operation_key: "shop/order/7/place".to_owned(),
         operation: operation.to_owned(),
         sequence: 1,

@@ -128,7 +128,7 @@ pub(super) fn change_record(sequence: u64, entity: Entity) -> Record {
 pub(super) fn outcome_record(id: u128, order_id: &str, operation: &str, state: OutcomeState) -> Record {
     let outcome = Outcome {
         command_id: Uuid::from_u128(id),
-        target: "erp-main".parse().unwrap(),
+        target: Some("erp-main".parse().unwrap()),
         operation_key: format!("shop/order/{order_id}/place"),
         operation: operation.to_owned(),
         sequence: 1,

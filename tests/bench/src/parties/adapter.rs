@@ -129,7 +129,7 @@ impl Parts {
 
 /// What every ERP here makes of a command: one request that may be sent again.
 pub(super) fn one_step() -> Vec<Step> {
-    vec![Step { name: "book", guarantee: Guarantee::Upsert, look_first: false, identity: None }]
+    vec![Step { name: "book", guarantee: Guarantee::Upsert, look_first: false, identities: Vec::new() }]
 }
 
 /// And what it learns of it.

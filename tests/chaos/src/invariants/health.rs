@@ -9,8 +9,8 @@ pub(super) async fn resources_return(of: &Evidence<'_>) -> Finding {
             (after > before + before / 10 + slack).then(|| format!("{name}: {after} {what}, {before} at the beginning"))
         };
         wrong.extend(grown("threads", before.threads, after.threads, 4));
-        // Connections are kept for whoever needs one next: as many as were ever needed at once.
-        wrong.extend(grown("open files", before.files, after.files, 48));
+        // Connections are kept for whoever needs one next: up to 64 to a shop, ten to PostgreSQL.
+        wrong.extend(grown("open files", before.files, after.files, 80));
         wrong.extend(grown("MB resident", before.megabytes, after.megabytes, 64));
     }
     let open = "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'";

@@ -219,7 +219,7 @@ fn command() -> ErpCommand {
 fn outcome() -> Outcome {
     Outcome {
         command_id: "6f9619ff-8b86-5d01-b42d-00cf4fc964ff".parse().unwrap(),
-        target: "erp-main".parse().unwrap(),
+        target: Some("erp-main".parse().unwrap()),
         operation_key: "shop-eu/order/1/place".to_owned(),
         operation: "place".to_owned(),
         sequence: 3,

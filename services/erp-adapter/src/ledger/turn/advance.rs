@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector::erp::{Findings, Identity};
+use connector::erp::Findings;
 use fault::{Class, Fault};
 use pipeline::{Next, Origin};
 use store::effects::identities::{self, Claimed};
@@ -38,7 +38,7 @@ impl Work {
                     Some(Stage::Wait(wait)) => self.nexts[index] = Some(Next::Later(wait)),
                     Some(Stage::Complete) => self.complete(index),
                     Some(Stage::Ambiguous(step)) => self.nexts[index] = Some(Next::Fail(ambiguous(step))),
-                    Some(Stage::Claim(step, mode)) if self.identity(index, step).is_some() => asking.push((index, step, mode)),
+                    Some(Stage::Claim(step, mode)) if self.identities(index, step) > 0 => asking.push((index, step, mode)),
                     Some(Stage::Claim(step, mode)) => self.claim(index, step, mode),
                 }
             }
@@ -47,40 +47,45 @@ impl Work {
         Ok(())
     }
 
-    fn identity(&self, index: usize, step: usize) -> Option<&Identity> {
-        self.op(index)?.steps[step].identity.as_ref()
+    fn identities(&self, index: usize, step: usize) -> usize {
+        self.op(index).map_or(0, |op| op.steps[step].identities.len())
     }
 
-    /// Returns those that go on.
-    async fn ask(&mut self, tx: &mut Tx, asking: Vec<(usize, usize, Mode)>) -> Result<Vec<usize>, Error> {
-        if asking.is_empty() {
-            return Ok(Vec::new());
-        }
-        let wishes: Vec<_> = asking
-            .iter()
-            .map(|(index, step, _)| {
-                let op = self.op(*index).expect("what asks is an operation");
-                wanted(op.steps[*step].identity.as_ref().expect("only those with one ask"), op)
-            })
-            .collect();
-        let answers = identities::claim(tx, self.target(), &wishes).await?;
+    /// Asks for all that their records are known by, the surest first. Returns those whose record somebody has found: they go on.
+    async fn ask(&mut self, tx: &mut Tx, mut asking: Vec<(usize, usize, Mode)>) -> Result<Vec<usize>, Error> {
         let mut go_on = Vec::new();
-        for ((index, step, mode), answer) in asking.into_iter().zip(answers) {
-            match answer {
-                Claimed::Ours => self.claim(index, step, mode),
-                Claimed::Taken => self.nexts[index] = Some(Next::Later(TAKEN)),
-                Claimed::Known(findings) => {
-                    let op = Arc::clone(self.op(index).expect("what asks is an operation"));
-                    let me = self.context.me;
-                    let row = self.row_mut(&op, op.steps[step].name);
-                    row.owner = me;
-                    step::settle(row, Came::Done(&findings));
-                    self.changed.insert((op.key().to_owned(), op.steps[step].name.to_owned()));
-                    go_on.push(index);
+        for nth in 0.. {
+            if asking.is_empty() {
+                break;
+            }
+            let wish = |(index, step, _): &(usize, usize, Mode)| {
+                let op = self.op(*index).expect("what asks is an operation");
+                wanted(&op.steps[*step], op).nth(nth).expect("only those with one more ask")
+            };
+            let answers = identities::claim(tx, self.target(), &asking.iter().map(wish).collect::<Vec<_>>()).await?;
+            for (it @ (index, step, mode), answer) in std::mem::take(&mut asking).into_iter().zip(answers) {
+                match answer {
+                    Claimed::Taken => self.nexts[index] = Some(Next::Later(TAKEN)),
+                    Claimed::Known(findings) if nth == 0 => {
+                        self.found(index, step, &findings);
+                        go_on.push(index);
+                    }
+                    // What is known by less sure a mark may be another one: the target is asked.
+                    Claimed::Ours | Claimed::Known(_) if nth + 1 < self.identities(index, step) => asking.push(it),
+                    Claimed::Ours | Claimed::Known(_) => self.claim(index, step, mode),
                 }
             }
         }
         Ok(go_on)
+    }
+
+    fn found(&mut self, index: usize, step: usize, findings: &Findings) {
+        let op = Arc::clone(self.op(index).expect("what asks is an operation"));
+        let me = self.context.me;
+        let row = self.row_mut(&op, op.steps[step].name);
+        row.owner = me;
+        step::settle(row, Came::Done(findings));
+        self.changed.insert((op.key().to_owned(), op.steps[step].name.to_owned()));
     }
 
     /// `None`: its row is gone, which only a person can have done; it is made anew when it arrives again.

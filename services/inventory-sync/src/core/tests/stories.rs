@@ -75,6 +75,32 @@ fn dead_and_unconfirmed_orders_count_and_discarded_ones_do_not() {
     assert_eq!(story.told("1", "cancel_order", Superseded, 1, 5), Noted::Needless("not_stock"));
 }
 
+/// No rule takes it, and somebody discards the letter; the next version finds a route.
+#[test]
+fn what_no_erp_was_told_of_counts_until_it_is_given_up_and_again_from_the_next_version_on() {
+    let mut story = Story::new();
+    story.observed(level(1, 10, 0, 0, &[]));
+    story.ordered("1", 1, 3);
+    assert_eq!(story.available(), 7);
+    let given_up = |sequence| Outcome { target: None, ..outcome("place_order", Discarded, sequence, 5) };
+    story.book.outcome(&order("1"), &shop(), &given_up(1));
+    assert_eq!(story.available(), 10);
+    assert_eq!(story.book.outcome(&order("1"), &shop(), &given_up(1)), Noted::Superseded, "a repeat");
+    assert_eq!(effect(story.ordered("1", 2, 3)).skus, [mug()].into(), "the same goods count again");
+    assert_eq!(story.available(), 7);
+    story.told("1", "place_order", Applied, 2, 6);
+    story.book.outcome(&order("1"), &shop(), &given_up(2));
+    assert_eq!(story.available(), 7, "an ERP has it by now");
+
+    // The topics of changes and of outcomes are read in any order.
+    story.book.outcome(&order("2"), &shop(), &given_up(2));
+    story.ordered("2", 1, 1);
+    story.ordered("2", 2, 1);
+    assert_eq!(story.available(), 7);
+    story.ordered("2", 3, 1);
+    assert_eq!(story.available(), 6);
+}
+
 #[test]
 fn a_cancel_or_a_refund_before_the_erp_shows_the_order_gives_back_exactly_that() {
     let mut story = Story::new();
@@ -194,7 +220,7 @@ fn once_another_erp_has_an_order_only_that_one_counts_it() {
     let mut story = Story::new();
     story.observed(level(1, 10, 0, 0, &[]));
     story.ordered("1", 1, 3);
-    let elsewhere = Outcome { target: "other-erp".parse().unwrap(), ..outcome("place_order", Applied, 1, 5) };
+    let elsewhere = Outcome { target: Some("other-erp".parse().unwrap()), ..outcome("place_order", Applied, 1, 5) };
     story.book.outcome(&order("1"), &shop(), &elsewhere);
     assert_eq!(story.available(), 10);
 }

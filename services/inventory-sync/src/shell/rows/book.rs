@@ -53,6 +53,7 @@ fn order(row: &PgRow) -> Result<(AggregateKey, WebOrder), Error> {
         connection: parsed(row, "connection")?,
         sequence: from_sql(row.try_get("sequence")?),
         discarded: row.try_get("discarded")?,
+        given_up: from_sql(row.try_get("given_up")?),
         confirmed,
     };
     Ok((parsed(row, "aggregate")?, order))
@@ -64,15 +65,17 @@ pub(super) async fn save_orders(tx: &mut Tx, book: &Book) -> Result<(), Error> {
     }
     let orders: Vec<(&AggregateKey, &WebOrder)> = book.touched.orders.iter().map(|key| (key, &book.orders[key])).collect();
     let confirmed = || orders.iter().map(|(_, it)| it.confirmed.as_ref());
-    let sql = "update stock.web_order o set sequence = i.sequence, discarded = i.discarded, confirmed_target = i.confirmed_target,
-                 confirmed_sequence = i.confirmed_sequence, confirmed_at = i.confirmed_at, updated_at = now()
-               from unnest($1::text[], $2::bigint[], $3::bool[], $4::text[], $5::bigint[], $6::timestamptz[])
-                 as i (aggregate, sequence, discarded, confirmed_target, confirmed_sequence, confirmed_at)
+    let sql = "update stock.web_order o set sequence = i.sequence, discarded = i.discarded, given_up = i.given_up,
+                 confirmed_target = i.confirmed_target, confirmed_sequence = i.confirmed_sequence, confirmed_at = i.confirmed_at,
+                 updated_at = now()
+               from unnest($1::text[], $2::bigint[], $3::bool[], $4::bigint[], $5::text[], $6::bigint[], $7::timestamptz[])
+                 as i (aggregate, sequence, discarded, given_up, confirmed_target, confirmed_sequence, confirmed_at)
                where o.aggregate = i.aggregate";
     sqlx::query(sql)
         .bind(orders.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>())
         .bind(orders.iter().map(|(_, it)| to_sql(it.sequence)).collect::<Vec<_>>())
         .bind(orders.iter().map(|(_, it)| it.discarded).collect::<Vec<_>>())
+        .bind(orders.iter().map(|(_, it)| to_sql(it.given_up)).collect::<Vec<_>>())
         .bind(confirmed().map(|it| it.map(|it| it.target.as_str())).collect::<Vec<_>>())
         .bind(confirmed().map(|it| it.map(|it| to_sql(it.sequence))).collect::<Vec<_>>())
         .bind(confirmed().map(|it| it.map(|it| it.at)).collect::<Vec<_>>())

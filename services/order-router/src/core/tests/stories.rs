@@ -340,7 +340,10 @@ fn an_outcome_of_nothing_that_is_known_is_not_ours() {
     let mut world = World::new();
     assert_eq!(world.outcome(&outcome("place_order", Applied, 1)), "applied not_ours");
     world.order(1, order());
-    assert_eq!(world.outcome(&Outcome { target: "erp-fr".parse().unwrap(), ..outcome("place_order", Applied, 1) }), "applied not_ours");
+    assert_eq!(
+        world.outcome(&Outcome { target: Some("erp-fr".parse().unwrap()), ..outcome("place_order", Applied, 1) }),
+        "applied not_ours"
+    );
 }
 
 #[test]
