@@ -155,6 +155,13 @@ impl Party {
         self.mechanisms("email").any(|it| it.value.as_deref().and_then(email_key).as_deref() == Some(email))
     }
 
+    /// The one that an earlier try had found, as long as it is there, or the one that says the same.
+    fn address(&self, call: &StepCall<'_>, name: &str, postal: &Postal) -> Option<i64> {
+        let ids = || self.addresses.iter().map(|it| it.id);
+        let known = finding(call, name).filter(|known| ids().any(|it| it == *known));
+        known.or_else(|| self.addresses.iter().find(|it| it.is(postal)).map(|it| it.id))
+    }
+
     fn mechanisms<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Mechanism> {
         self.mechanisms.iter().filter(move |it| it.kind == kind)
     }
@@ -216,8 +223,14 @@ fn replaced(party: &Party, kind: &str, value: &str) -> Value {
 }
 
 impl Target {
-    pub(crate) async fn probe_customer(&self, person: &Person) -> Result<Probe, Fault> {
-        Ok(match self.party_of(person).await? {
+    /// The party that an earlier try had found is it as long as it is there, whatever people have corrected about it since.
+    pub(crate) async fn probe_customer(&self, call: &StepCall<'_>, person: &Person) -> Result<Probe, Fault> {
+        let known = match finding(call, "party") {
+            Some(id) => self.active_party(id).await?,
+            None => None,
+        };
+        let party = if known.is_some() { known } else { self.party_of(person).await? };
+        Ok(match party {
             Some(party) => Probe::Done(Findings::from([("party".to_owned(), party.id.to_string())])),
             None => Probe::Missing,
         })
@@ -234,14 +247,18 @@ impl Target {
     }
 
     async fn party(&self, id: i64) -> Result<Party, Fault> {
+        Ok(self.active_party(id).await?.ok_or(Refusal::NoParty(id))?)
+    }
+
+    /// Tryton shows none that are merged into another or put away.
+    async fn active_party(&self, id: i64) -> Result<Option<Party>, Fault> {
         let mut rows: Vec<Party> = self.rpc.search(Search::of("party.party", json!([["id", "=", id]]), PARTY).limit(1)).await?;
-        Ok(rows.pop().ok_or(Refusal::NoParty(id))?)
+        Ok(rows.pop())
     }
 
     /// The party that an earlier step found, or the guests' one.
     pub(crate) fn buyer(&self, call: &StepCall<'_>) -> Result<i64, Refusal> {
-        let found = call.findings.get("party").and_then(|it| it.parse().ok());
-        match (found, self.settings.guest) {
+        match (finding(call, "party"), self.settings.guest) {
             (Some(party), _) | (None, Guest::Party(party)) => Ok(party),
             (None, Guest::Create) => Err(Refusal::NoParty(0)),
         }
@@ -250,8 +267,7 @@ impl Target {
     pub(crate) async fn probe_addresses(&self, call: &StepCall<'_>, order: &Order) -> Result<Probe, Fault> {
         let party = self.party(self.buyer(call)?).await?;
         let (bill, ship) = self.postals(call, order).await?;
-        let id = |postal: &Postal| party.addresses.iter().find(|it| it.is(postal)).map(|it| it.id);
-        Ok(match (id(&bill), id(&ship)) {
+        Ok(match (party.address(call, INVOICE, &bill), party.address(call, SHIPMENT, &ship)) {
             (Some(bill), Some(ship)) => Probe::Done(addresses(bill, ship)),
             _ => Probe::Missing,
         })
@@ -261,14 +277,13 @@ impl Target {
     pub(crate) async fn create_addresses(&self, call: &StepCall<'_>, order: &Order) -> Result<Findings, StepError> {
         let party = self.party(self.buyer(call)?).await?;
         let (bill, ship) = self.postals(call, order).await?;
-        let mut missing: Vec<&Postal> = [&bill, &ship].into_iter().filter(|it| !party.addresses.iter().any(|found| found.is(it))).collect();
+        let known = [(INVOICE, &bill), (SHIPMENT, &ship)].map(|(name, postal)| (postal, party.address(call, name, postal)));
+        let mut missing: Vec<&Postal> = known.iter().filter(|(_, id)| id.is_none()).map(|(postal, _)| *postal).collect();
         missing.dedup();
         let created = if missing.is_empty() { vec![] } else { self.add_addresses(party.id, &missing).await? };
-        let id = |postal: &Postal| {
-            let known = party.addresses.iter().find(|it| it.is(postal)).map(|it| it.id);
-            known.or_else(|| missing.iter().position(|it| *it == postal).and_then(|it| created.get(it).copied()))
-        };
-        match (id(&bill), id(&ship)) {
+        let [bill, ship] =
+            known.map(|(postal, id)| id.or_else(|| missing.iter().position(|it| *it == postal).and_then(|it| created.get(it).copied())));
+        match (bill, ship) {
             (Some(bill), Some(ship)) => Ok(addresses(bill, ship)),
             _ => Err(crate::error::after_write(crate::error::RpcError::Shape {
                 method: "model.party.address.create".to_owned(),
@@ -335,8 +350,15 @@ impl Target {
     }
 }
 
+const INVOICE: &str = "invoice_address";
+const SHIPMENT: &str = "shipment_address";
+
 fn addresses(bill: i64, ship: i64) -> Findings {
-    Findings::from([("invoice_address".to_owned(), bill.to_string()), ("shipment_address".to_owned(), ship.to_string())])
+    Findings::from([(INVOICE.to_owned(), bill.to_string()), (SHIPMENT.to_owned(), ship.to_string())])
+}
+
+fn finding(call: &StepCall<'_>, name: &str) -> Option<i64> {
+    call.findings.get(name)?.parse().ok()
 }
 
 #[cfg(test)]

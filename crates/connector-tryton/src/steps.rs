@@ -147,9 +147,9 @@ impl Erp for Target {
         let (step, part) = Part::of(call.step);
         let probe = match (step, &call.command.operation) {
             ("customer", Operation::SyncCustomer { customer }) => {
-                self.probe_customer(&Person::of_customer(customer, &call.command.connection)).await
+                self.probe_customer(call, &Person::of_customer(customer, &call.command.connection)).await
             }
-            ("customer", _) => self.probe_customer(&self.person(call)?).await,
+            ("customer", _) => self.probe_customer(call, &self.person(call)?).await,
             ("addresses", operation) => self.probe_addresses(call, order(call, operation)?).await,
             ("update", Operation::SyncCustomer { customer }) => self.probe_update(call, customer).await,
             ("create", Operation::BookRefund { .. }) => self.probe_refund(call, part).await,

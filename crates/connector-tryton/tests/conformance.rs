@@ -68,6 +68,7 @@ conform! {
     goods_that_never_left_are_held_back
     a_line_that_is_held_back_frees_its_stock
     a_customer_is_one_party_whatever_the_case
+    what_was_found_before_is_it_as_long_as_it_is_there
     a_profile_changes_its_party
     two_creates_at_once_are_one_sale
     a_lost_answer_is_found_out

@@ -86,10 +86,10 @@ fn confirms(operation: &Operation) -> bool {
 }
 
 /// Findings that are records of the target, and the kind of each, the most important first. Several ids are separated by
-/// commas. `number` is the number of the first that is there; `<name>_number` of any other.
+/// commas. `number` is the number of the first that is there, `kept_number` of a refund's second sale; `<name>_number` of any other.
 const DOCUMENTS: [(&str, &str); 15] = [
     ("sale", "sale"),
-    ("sale_kept", "sale"),
+    ("kept_sale", "sale"),
     ("order", "order"),
     ("invoice", "invoice"),
     ("invoices", "invoice"),
@@ -109,7 +109,8 @@ fn references(findings: &Findings) -> Vec<Reference> {
     let mut references = Vec::new();
     for (name, kind) in DOCUMENTS {
         let Some(ids) = findings.get(name) else { continue };
-        let number = findings.get(&format!("{name}_number")).or_else(|| findings.get("number").filter(|_| references.is_empty()));
+        let own = name.strip_suffix("sale").map_or_else(|| format!("{name}_number"), |part| format!("{part}number"));
+        let number = findings.get(&own).or_else(|| findings.get("number").filter(|_| references.is_empty()));
         for id in ids.split(',').filter(|it| !it.is_empty()) {
             references.push(Reference { kind: kind.to_owned(), id: id.to_owned(), number: number.cloned().unwrap_or_default() });
         }
@@ -123,10 +124,18 @@ mod tests {
 
     #[test]
     fn findings_that_are_records_become_references_and_the_rest_stays_with_us() {
-        let findings: Findings = [("sale", "7"), ("number", "S007"), ("invoices", "3,4"), ("total", "12.00"), ("shipment_address", "9")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into();
+        let findings: Findings = [
+            ("sale", "7"),
+            ("number", "S007"),
+            ("kept_sale", "8"),
+            ("kept_number", "S008"),
+            ("invoices", "3,4"),
+            ("total", "12.00"),
+            ("shipment_address", "9"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
         let told: Vec<_> = references(&findings).into_iter().map(|it| format!("{} {} {}", it.kind, it.id, it.number)).collect();
-        assert_eq!(told, ["sale 7 S007", "invoice 3 ", "invoice 4 "]);
+        assert_eq!(told, ["sale 7 S007", "sale 8 S008", "invoice 3 ", "invoice 4 "]);
     }
 }

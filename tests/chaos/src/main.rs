@@ -65,7 +65,7 @@ struct Args {
     /// Nothing breaks at random: so many processes are asked to end, one after the other, each within its grace period.
     #[arg(long, value_name = "TIMES", default_value_t = 0, conflicts_with = "kill_points")]
     ends: usize,
-    /// Nothing breaks at random: each part is away, or silent, once, for longer than any time-out, session, lease or claim of ours.
+    /// Nothing breaks at random: each part is away, or silent, once, for longer than our time-outs, sessions and leases last.
     #[arg(long, conflicts_with_all = ["kill_points", "ends"])]
     long: bool,
     /// At those kill points only whose names begin so, such as `letter.`: to find out more about one of them.

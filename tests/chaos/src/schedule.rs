@@ -186,7 +186,7 @@ pub(crate) fn ends(seed: u64, count: usize) -> Vec<Planned> {
     std::iter::repeat_with(end).take(count).collect()
 }
 
-/// Each part away, or silent, once: for longer than any time-out, session, lease or claim of ours lasts.
+/// Each part away, or silent, once: for longer than our time-outs, sessions and leases last.
 pub(crate) fn long(seed: u64) -> Vec<Planned> {
     let mut draw = StdRng::seed_from_u64(seed);
     let ways = [Edge::Kafka, Edge::Postgres, Edge::Erp, Edge::Shop].map(|edge| Fault::Way(edge, Toxic::Blackhole));

@@ -239,6 +239,33 @@ pub(crate) async fn a_customer_is_one_party_whatever_the_case(on: &Environment) 
     assert_eq!((rows[0]["name"].as_str(), rows[0]["addresses."].as_array().unwrap().len()), (Some("Ada Lovelace"), 1));
 }
 
+/// A letter is tried again after people have corrected its customer in Tryton: neither is what the order says any more.
+pub(crate) async fn what_was_found_before_is_it_as_long_as_it_is_there(on: &Environment) {
+    let erp = on.erp();
+    let mut order = Cart::default().order();
+    order.buyer.as_mut().unwrap().customer_id.clear();
+    let found = run(&*erp, &orders::place_unpaid(&order)).await.unwrap();
+    order.buyer.as_mut().unwrap().email = format!("corrected-{}@example.com", orders::fresh_id());
+    for address in [&mut order.billing_address, &mut order.shipping_address].into_iter().flatten() {
+        "Elsewhere".clone_into(&mut address.city);
+    }
+    let command = orders::place_unpaid(&order);
+    let probe = async |step: &str, findings: &Findings| {
+        let call = StepCall { command: &command, step, idempotency_key: "k", findings, not_after: soon() };
+        erp.probe(&call).await.unwrap()
+    };
+    let Probe::Done(party) = probe("customer", &found).await else { panic!("it is there") };
+    assert_eq!(party["party"], found["party"]);
+    let Probe::Done(addresses) = probe("addresses", &found).await else { panic!("they are there") };
+    assert_eq!(addresses["invoice_address"], found["invoice_address"]);
+
+    let gone = Findings::from(["party", "invoice_address", "shipment_address"].map(|it| (it.to_owned(), "999999999".to_owned())));
+    assert_eq!(probe("customer", &gone).await, Probe::Missing, "nobody has the corrected e-mail address");
+    let of_party = Findings::from([("party".to_owned(), found["party"].clone())]);
+    assert_eq!(probe("addresses", &of_party).await, Probe::Missing);
+    assert_eq!(probe("addresses", &gone.into_iter().chain(of_party).collect()).await, Probe::Missing);
+}
+
 pub(crate) async fn a_profile_changes_its_party(on: &Environment) {
     let erp = on.erp();
     let id = orders::fresh_id();

@@ -116,22 +116,22 @@ pub fn confirm(row: &mut StepRow, findings: &Findings) {
     row.findings = findings.clone();
 }
 
-/// Of an operation that is given up for now: what it found and nothing was built on yet is looked for again at the next try, which
-/// may come days later, because people merge and rename such records. Returns the steps.
-pub fn forget_found(steps: &[Step], rows: &mut [StepRow]) -> Vec<String> {
+/// Of an operation that is given up for now: what it found and nothing was built on yet is looked at again at the next try, which
+/// may come days later, because people merge and delete such records. What it knows of them stays, so that what they have only
+/// corrected is found. Returns the steps.
+pub fn doubt_found(steps: &[Step], rows: &mut [StepRow]) -> Vec<String> {
     let may_be_there = |row: &StepRow| matches!(row.state, StepState::InFlight | StepState::Unknown | StepState::Confirmed);
     let stands = |step: &Step| rows.iter().any(|row| row.step == step.name && may_be_there(row));
     let built = steps.iter().rposition(|it| it.identities.is_empty() && stands(it)).map_or(0, |it| it + 1);
     let is_found = |row: &StepRow| steps[built..].iter().any(|it| !it.identities.is_empty() && it.name == row.step);
     let found = rows.iter_mut().filter(|row| row.state == StepState::Confirmed && is_found(row));
-    found.map(forget).collect()
+    found.map(doubt).collect()
 }
 
-fn forget(row: &mut StepRow) -> String {
+fn doubt(row: &mut StepRow) -> String {
     row.fence += 1;
     row.state = StepState::Pending;
     row.looks = 0;
-    row.findings = Findings::new();
     row.step.clone()
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use store::effects::{StepRow, StepState};
 use uuid::Uuid;
 
-use super::step::{Came, Mode, claim, forget_found, plan, recover, settle};
+use super::step::{Came, Mode, claim, doubt_found, plan, recover, settle};
 
 const GAP: Duration = Duration::from_secs(2);
 const LEASE: Duration = Duration::from_secs(60);
@@ -261,24 +261,24 @@ fn a_claim_that_never_left_us_is_no_doubt() {
 }
 
 /// A draft, a customer, and a sale that is made for it.
-fn forgotten(draft: StepState, create: StepState) -> Vec<String> {
+fn doubted(draft: StepState, create: StepState) -> Vec<String> {
     let identity = Identity { kind: "customer".to_owned(), match_key: "ada@example.com".to_owned() };
     let step = |name, identities| Step { name, guarantee: Guarantee::Lookup, look_first: true, identities };
     let steps = [step("draft", Vec::new()), step("customer", vec![identity]), step("create", Vec::new())];
     let named = |name: &str, state| StepRow { step: name.to_owned(), ..row(state, 1, Duration::ZERO) };
     // Rows are in no order.
     let mut rows = [named("create", create), named("customer", StepState::Confirmed), named("draft", draft)];
-    let forgotten = forget_found(&steps, &mut rows);
-    assert_eq!(rows[1].state == StepState::Pending, !forgotten.is_empty());
+    let doubted = doubt_found(&steps, &mut rows);
+    assert_eq!(rows[1].state == StepState::Pending, !doubted.is_empty());
     assert_eq!((rows[0].state, rows[2].state), (create, draft));
-    forgotten
+    doubted
 }
 
 #[test]
-fn what_was_found_is_forgotten_unless_something_may_be_built_on_it() {
-    assert_eq!(forgotten(StepState::Pending, StepState::Rejected), ["customer"]);
-    assert_eq!(forgotten(StepState::Confirmed, StepState::Pending), ["customer"], "what came before it is not built on it");
+fn what_was_found_is_doubted_unless_something_may_be_built_on_it() {
+    assert_eq!(doubted(StepState::Pending, StepState::Rejected), ["customer"]);
+    assert_eq!(doubted(StepState::Confirmed, StepState::Pending), ["customer"], "what came before it is not built on it");
     for create in [StepState::Confirmed, StepState::Unknown, StepState::InFlight] {
-        assert_eq!(forgotten(StepState::Pending, create), Vec::<String>::new(), "{create:?}");
+        assert_eq!(doubted(StepState::Pending, create), Vec::<String>::new(), "{create:?}");
     }
 }

@@ -220,9 +220,18 @@ impl Work {
                 self.nexts[index] = Some(Next::Later(Duration::ZERO));
             }
         }
-        let found = learned.into_iter().flat_map(|(act, findings)| wanted(act.step(), &act.op).map(move |it| (it, findings)));
-        let confirmed: Vec<_> = found.collect();
-        identities::confirm(tx, self.target(), &confirmed).await
+        let (mut confirmed, mut released) = (Vec::new(), Vec::new());
+        for (act, findings) in learned {
+            let mut known_by = wanted(act.step(), &act.op);
+            confirmed.extend(known_by.next().map(|it| (it, findings)));
+            match act.mode {
+                // Who was found need not have the other marks.
+                Mode::Probe => released.extend(known_by),
+                _ => confirmed.extend(known_by.map(|it| (it, findings))),
+            }
+        }
+        identities::confirm(tx, self.target(), &confirmed).await?;
+        identities::release(tx, self.target(), &released).await
     }
 
     /// Whether the claim is the step's last one.
@@ -298,7 +307,7 @@ impl Work {
                 continue;
             }
             let Some(op) = self.op(index).cloned() else { continue };
-            self.forget_found(&op);
+            self.doubt_found(&op);
             // Others may look for a customer meanwhile, unless our request for it is in doubt.
             if fault.class == Class::DependencyMissing {
                 self.release_identities(tx, &op).await?;
@@ -307,10 +316,10 @@ impl Work {
         Ok(())
     }
 
-    fn forget_found(&mut self, op: &Op) {
+    fn doubt_found(&mut self, op: &Op) {
         let Some(effect) = self.effects.get_mut(op.key()) else { return };
-        let forgotten = step::forget_found(&op.steps, &mut effect.steps);
-        self.changed.extend(forgotten.into_iter().map(|step| (op.key().to_owned(), step)));
+        let doubted = step::doubt_found(&op.steps, &mut effect.steps);
+        self.changed.extend(doubted.into_iter().map(|step| (op.key().to_owned(), step)));
     }
 
     async fn release_identities(&self, tx: &mut Tx, op: &Op) -> Result<(), Error> {
@@ -332,7 +341,7 @@ impl Work {
             }
             let op = self.op(index).cloned();
             if let Some(op) = &op {
-                self.forget_found(op);
+                self.doubt_found(op);
                 self.release_identities(tx, op).await?;
                 if let Some(effect) = self.effects.get_mut(op.key())
                     && effect.state == EffectState::InFlight

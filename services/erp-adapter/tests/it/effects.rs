@@ -157,6 +157,34 @@ async fn whoever_is_one_customer_by_any_mark_becomes_one_party() {
 }
 
 #[tokio::test]
+async fn who_was_found_by_their_account_need_not_have_their_orders_address() {
+    let world = World::new(FakeErp::new(Guarantee::Unique).with_customers()).await;
+    world.send(&order_by("1", "5", "boss@example.com"), "place", 1);
+    let process = world.start();
+    process.until_settled(1).await;
+    sqlx::query("update effects.identity set found_at = now() - interval '11 minutes'").execute(world.store.pool()).await.unwrap();
+    world.send(&order_by("2", "5", "ada@example.com"), "place", 1);
+    world.send(&order_of("3", "ada@example.com"), "place", 1);
+    process.deliver(&world.records.lock().unwrap().split_off(1));
+    world.until_applied(3).await;
+    assert_eq!(world.erp.parties(), ["boss@example.com", "ada@example.com"], "the guest is somebody else");
+}
+
+#[tokio::test]
+async fn who_is_known_by_their_address_is_not_made_again_where_the_target_shows_them_late() {
+    let world = World::new(FakeErp::new(Guarantee::Unique).with_customers()).await;
+    world.send(&order_of("1", "ada@example.com"), "place", 1);
+    let process = world.start();
+    process.until_settled(1).await;
+    world.erp.shows_late();
+    world.send(&order_by("2", "5", "ada@example.com"), "place", 1);
+    world.send(&order_by("3", "5", "ada@example.org"), "place", 1);
+    process.deliver(&world.records.lock().unwrap().split_off(1));
+    world.until_applied(3).await;
+    assert_eq!(world.erp.parties(), ["ada@example.com"]);
+}
+
+#[tokio::test]
 async fn who_gives_up_an_identity_lets_the_next_one_try() {
     let world = World::new(FakeErp::new(Guarantee::Unique).with_customers()).await;
     world.erp.script("1", "customer", &[Fate::Rejected]);

@@ -43,6 +43,8 @@ struct State {
     keys: HashSet<String>,
     script: HashMap<(String, String), VecDeque<Fate>>,
     away: bool,
+    /// It does not show its parties yet.
+    late: bool,
     on_the_wire: usize,
     on_the_wire_max: usize,
     requests: usize,
@@ -93,6 +95,11 @@ impl FakeErp {
     /// Their e-mail addresses.
     pub(crate) fn parties(&self) -> Vec<String> {
         self.state.lock().unwrap().parties.iter().map(|it| it.1.clone()).collect()
+    }
+
+    /// Parties that are there can't be found yet.
+    pub(crate) fn shows_late(&self) {
+        self.state.lock().unwrap().late = true;
     }
 
     /// A person replaces the party of `email` by another one.
@@ -157,7 +164,7 @@ impl FakeErp {
     fn look(&self, call: &StepCall<'_>) -> Option<Findings> {
         let is_done = |it: &Done| it.op_key == call.command.operation_key.as_str() && it.step == call.step;
         let is_there = match call.step {
-            "customer" => self.party(call.command).is_some(),
+            "customer" => self.party(call.command).is_some() && !self.state.lock().unwrap().late,
             _ => self.done().iter().any(is_done),
         };
         is_there.then(|| self.findings(call))
@@ -211,7 +218,7 @@ impl Erp for FakeErp {
     async fn perform(&self, call: &StepCall<'_>) -> Result<Findings, StepError> {
         self.wire().await?;
         let fate = self.state.lock().unwrap().script.get_mut(&(order(call.command), call.step.to_owned())).and_then(VecDeque::pop_front);
-        if call.findings.get("party").is_some_and(|it| self.party(call.command).as_ref() != Some(it)) {
+        if call.findings.get("party").is_some_and(|it| self.state.lock().unwrap().merged.contains_key(it)) {
             return Err(Fault::new(Class::BusinessRejected, "erp_unknown_party", "this party is not there any more").into());
         }
         let lost = || StepError { fault: Fault::new(Class::Transient, "erp_no_answer", "the answer was cut off"), maybe_applied: true };

@@ -126,7 +126,7 @@ impl Pusher {
 
     /// Pushes what is due, up to a call's worth of it. Returns whether there may be more.
     pub async fn round(&self) -> Result<bool, PushError> {
-        // Should one of the reads fail, that is told when what needs none is pushed.
+        // Should it fail, that is told when the others are pushed.
         let resolved = self.resolve_items().await;
         let limit = self.stock.batch_max();
         let rows = shelves::due(self, limit).await?;
@@ -138,39 +138,46 @@ impl Pusher {
                 Plan::Look => to_look.push(row),
             }
         }
-        let looked = self.look(to_look, &mut pushes).await;
+        pushes.extend(self.look(to_look).await?);
         let stale = self.push(pushes).await?;
-        looked?;
         Ok(resolved? || more || stale)
     }
 
-    /// Reads what the shop shows of these, and adds what is to be pushed over it. Of several locations that can't be read right now,
-    /// the first is told when the others were.
-    async fn look(&self, rows: Vec<Row>, pushes: &mut Vec<Sent>) -> Result<(), PushError> {
+    /// Reads what the shop shows of these, and says what is to be pushed over it. Fails where the shop answers for none of the
+    /// locations, or is away.
+    async fn look(&self, rows: Vec<Row>) -> Result<Vec<Sent>, PushError> {
         let mut by_location: BTreeMap<String, Vec<Row>> = BTreeMap::new();
         for row in rows {
             by_location.entry(row.location.clone()).or_default().push(row);
         }
-        let mut failed = None;
+        let mut pushes = Vec::new();
+        let (mut is_any_answered, mut failed) = (false, None);
         for (location, rows) in by_location {
             let items: BTreeSet<String> = rows.iter().map(|it| it.item.clone()).collect();
             let items: Vec<String> = items.into_iter().collect();
             let levels = match self.stock.levels(&location, &items).await {
                 Ok(levels) => levels,
                 Err(fault) if is_about_the_rows(&fault) => {
+                    is_any_answered = true;
                     self.refuse(&rows.iter().collect::<Vec<_>>(), &fault).await?;
                     continue;
                 }
                 Err(fault) if is_about_the_call(&fault) => {
-                    failed.get_or_insert(fault);
+                    tracing::warn!(connection = %self.connection, location, error = %fault, "levels can't be read, they are read again later");
+                    shelves::later(self, &rows, AGAIN).await?;
+                    failed = Some(fault);
                     continue;
                 }
                 Err(fault) => return Err(fault.into()),
             };
             let levels: BTreeMap<String, i64> = levels.into_iter().map(|it| (it.item, it.available)).collect();
-            self.judge(rows, &levels, pushes).await?;
+            is_any_answered = true;
+            self.judge(rows, &levels, &mut pushes).await?;
         }
-        failed.map_or(Ok(()), |fault| Err(fault.into()))
+        match failed {
+            Some(fault) if !is_any_answered => Err(fault.into()),
+            _ => Ok(pushes),
+        }
     }
 
     async fn judge(&self, rows: Vec<Row>, levels: &BTreeMap<String, i64>, pushes: &mut Vec<Sent>) -> Result<(), PushError> {
@@ -311,6 +318,9 @@ fn is_about_the_rows(fault: &Fault) -> bool {
         Answer::OpenCircuit | Answer::SlowDown | Answer::RetryThenLetter { .. } => false,
     }
 }
+
+/// Until what failed is tried again. It may be about this one SKU, or location.
+const AGAIN: Duration = Duration::from_secs(30);
 
 /// The shop is there, and failed this time.
 fn is_about_the_call(fault: &Fault) -> bool {

@@ -272,13 +272,18 @@ async fn a_location_that_can_not_be_read_keeps_no_other_back() {
     group.stock(&shop, 1).await;
     group.settle(&level_record(1, StockLevel { location: "EAST".to_owned(), ..level_of("MUG", 5, 0, 0, &[]) })).await;
     group.settle(&observed(2, 12, 0, &[])).await;
-    let told = group.pusher(&shop).round().await.unwrap_err();
-    assert!(matches!(told, PushError::Shop(fault) if fault.class == Class::Transient));
+    push_all(&group, &shop).await;
     assert_eq!((shop.mugs(), group.dirty().await), (12, 1), "what needs no look, and what could be read, is pushed");
+    assert_eq!(group.count("select count(*) from stock.desired where due_at > now()").await, 1, "it takes no place of another");
     shop.state().silent = None;
+    group.execute("update stock.desired set due_at = now()").await;
     push_all(&group, &shop).await;
     assert_eq!(group.dirty().await, 0);
     assert_eq!(shop.state().levels[&("7".to_owned(), "0".to_owned())], 5);
+
+    shop.state().silent = Some("0".to_owned());
+    shop.sell(1);
+    assert_eq!(group.pusher(&shop).compare().await.unwrap().differences, 1, "the other one is compared all the same");
 }
 
 #[tokio::test]

@@ -9,8 +9,9 @@ pub(super) async fn resources_return(of: &Evidence<'_>) -> Finding {
             (after > before + before / 10 + slack).then(|| format!("{name}: {after} {what}, {before} at the beginning"))
         };
         wrong.extend(grown("threads", before.threads, after.threads, 4));
-        // Connections are kept for whoever needs one next: up to 64 to a shop, ten to PostgreSQL.
-        wrong.extend(grown("open files", before.files, after.files, 80));
+        // Connections are kept for whoever needs one next: by the door up to 64 to a shop and ten to PostgreSQL.
+        let kept = if name.starts_with("storefront-ingest") { 80 } else { 48 };
+        wrong.extend(grown("open files", before.files, after.files, kept));
         wrong.extend(grown("MB resident", before.megabytes, after.megabytes, 64));
     }
     let open = "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'";

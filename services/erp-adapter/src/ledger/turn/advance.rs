@@ -53,7 +53,7 @@ impl Work {
 
     /// Asks for all that their records are known by, the surest first. Returns those whose record somebody has found: they go on.
     async fn ask(&mut self, tx: &mut Tx, mut asking: Vec<(usize, usize, Mode)>) -> Result<Vec<usize>, Error> {
-        let mut go_on = Vec::new();
+        let (mut go_on, mut adopted) = (Vec::new(), Vec::new());
         for nth in 0.. {
             if asking.is_empty() {
                 break;
@@ -66,9 +66,11 @@ impl Work {
             for (it @ (index, step, mode), answer) in std::mem::take(&mut asking).into_iter().zip(answers) {
                 match answer {
                     Claimed::Taken => self.nexts[index] = Some(Next::Later(TAKEN)),
-                    Claimed::Known(findings) if nth == 0 => {
+                    // By the surest mark, or the target has none by that one.
+                    Claimed::Known(findings) if nth == 0 || mode == Mode::Send => {
                         self.found(index, step, &findings);
                         go_on.push(index);
+                        adopted.push((index, step, findings));
                     }
                     // What is known by less sure a mark may be another one: the target is asked.
                     Claimed::Ours | Claimed::Known(_) if nth + 1 < self.identities(index, step) => asking.push(it),
@@ -76,7 +78,18 @@ impl Work {
                 }
             }
         }
+        self.adopt(tx, &adopted).await?;
         Ok(go_on)
+    }
+
+    /// Marks that were ours when somebody's record was found by another one are its marks, too.
+    async fn adopt(&self, tx: &mut Tx, adopted: &[(usize, usize, Findings)]) -> Result<(), Error> {
+        let mut confirmed = Vec::new();
+        for (index, step, findings) in adopted {
+            let op = self.op(*index).expect("what asked is an operation");
+            confirmed.extend(wanted(&op.steps[*step], op).map(|it| (it, findings)));
+        }
+        identities::confirm(tx, self.target(), &confirmed).await
     }
 
     fn found(&mut self, index: usize, step: usize, findings: &Findings) {

@@ -90,8 +90,8 @@ impl Pusher {
             let items: Vec<String> = items.into_iter().cloned().collect();
             let shown = match self.stock.levels(location, &items).await {
                 Ok(shown) => shown,
-                // The same page again would be refused again, and keep all behind it from being compared.
-                Err(fault) if super::is_about_the_rows(&fault) => {
+                // The same page again could fail again, and keep all behind it from being compared.
+                Err(fault) if super::is_about_the_rows(&fault) || super::is_about_the_call(&fault) => {
                     tracing::warn!(connection = %self.connection, location, error = %fault, "levels of a page could not be compared");
                     continue;
                 }

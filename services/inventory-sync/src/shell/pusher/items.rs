@@ -1,7 +1,6 @@
 //! Which stock item of the shop a SKU is.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use connector::storefront::ShopStock;
 use domain::Sku;
@@ -11,13 +10,11 @@ use sqlx::Row as _;
 use store::Error;
 
 use super::shelves::Row;
-use super::{Problem, PushError, Pusher};
+use super::{AGAIN, Problem, PushError, Pusher};
 
 /// SKUs of one round: those that are known already are not kept waiting for long.
 const SKUS_MAX: usize = 32;
 const AT_ONCE: usize = 4;
-/// Until a look-up that failed is tried again. It may be about this one SKU.
-const AGAIN: Duration = Duration::from_secs(30);
 
 impl Pusher {
     /// Looks up the items of dirty SKUs that have none yet, or an old one. Returns whether there may be more of them. Fails where

@@ -1,5 +1,7 @@
 //! The rows of what a shop shall show, as its pusher reads and writes them. Only the pusher writes these columns.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use domain::Decimal;
 use sqlx::Row as _;
@@ -97,6 +99,12 @@ pub(super) async fn stale(pusher: &Pusher, rows: &[&Row]) -> Result<(), Error> {
 pub(super) async fn unsent(pusher: &Pusher, rows: &[&Row]) -> Result<(), Error> {
     let set = "sent = null, sent_taken = null, sent_given = null";
     update(pusher, set, &rows.iter().map(|it| Change::of(it)).collect::<Vec<_>>()).await
+}
+
+/// They can't be read right now, and keep no others back meanwhile.
+pub(super) async fn later(pusher: &Pusher, rows: &[Row], wait: Duration) -> Result<(), Error> {
+    let changes: Vec<_> = rows.iter().map(|row| Change { until: Some(row.now + wait), ..Change::of(row) }).collect();
+    update(pusher, "due_at = i.until", &changes).await
 }
 
 /// An order may be missing. If something changed while we looked, that comes first.
