@@ -21,8 +21,9 @@ mod refund;
 mod shipping;
 mod tables;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use connector::storefront::{Delivery, Entity, Mapped, MappedEntity, Mapper};
-use domain::{AggregateKey, ConnectionId, EntityKind, EntityRef};
+use domain::{AggregateKey, ConnectionId, EntityKind, EntityRef, Order};
 use fault::Fault;
 
 use crate::error::MappingError;
@@ -38,7 +39,15 @@ impl Mapper for ShopifyMapper {
     fn map(&self, delivery: &Delivery) -> Result<Mapped, Fault> {
         Ok(map(&delivery.connection, &delivery.topic, &delivery.body)?)
     }
+
+    fn may_hide(&self, order: &Order, at: DateTime<Utc>) -> bool {
+        order.placed_at.is_some_and(|it| it < at - SHOWN)
+    }
 }
+
+/// Apps without the scope `read_all_orders` see the orders of the last sixty days, <https://shopify.dev/docs/api/usage/access-scopes>.
+/// A day less, because clocks and days differ.
+const SHOWN: TimeDelta = TimeDelta::days(59);
 
 fn map(connection: &ConnectionId, topic: &str, body: &[u8]) -> Result<Mapped, MappingError> {
     match topic {
@@ -48,9 +57,9 @@ fn map(connection: &ConnectionId, topic: &str, body: &[u8]) -> Result<Mapped, Ma
         ORDER_READ => entities_of_order(connection, &wire::parse::<wire::OrderAnswer<'_>>(body)?.whole()),
         "orders/edited" => {
             let edited: wire::Edited = wire::parse(body)?;
-            reread_order(connection, edited.order_edit.order_id, "order_edit.order_id")
+            Ok(Mapped::ReRead(order_of(connection, edited.order_edit.order_id, "order_edit.order_id")?))
         }
-        "orders/delete" => reread_order(connection, wire::parse::<wire::Deleted>(body)?.id, "id"),
+        "orders/delete" => Ok(Mapped::Gone(order_of(connection, wire::parse::<wire::Deleted>(body)?.id, "id")?)),
         "refunds/create" => Ok(Mapped::Entities(vec![refund_entity(connection, &wire::parse(body)?, None)?])),
         REFUND_READ => {
             let refund = wire::parse::<wire::RefundAnswer<'_>>(body)?.whole();
@@ -64,9 +73,9 @@ fn map(connection: &ConnectionId, topic: &str, body: &[u8]) -> Result<Mapped, Ma
     }
 }
 
-fn reread_order(connection: &ConnectionId, id: Option<wire::Id>, path: &str) -> Result<Mapped, MappingError> {
+fn order_of(connection: &ConnectionId, id: Option<wire::Id>, path: &str) -> Result<EntityRef, MappingError> {
     let id = money::need(id, path, "the order's id")?;
-    Ok(Mapped::ReRead(EntityRef::new(connection.clone(), EntityKind::Order, id.to_string())))
+    Ok(EntityRef::new(connection.clone(), EntityKind::Order, id.to_string()))
 }
 
 fn entities_of_order(connection: &ConnectionId, body: &wire::Order<'_>) -> Result<Mapped, MappingError> {

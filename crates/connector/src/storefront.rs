@@ -56,6 +56,8 @@ pub enum Mapped {
     Entities(Vec<MappedEntity>),
     /// A delta without the entity: ask for the whole of it.
     ReRead(EntityRef),
+    /// The platform says that it is gone: it is looked for, to be sure.
+    Gone(EntityRef),
     /// A topic that we do not map; kept raw and counted.
     Unmapped,
 }
@@ -84,6 +86,11 @@ pub enum Entity {
 /// From the platform's JSON to canonical entities. Pure.
 pub trait Mapper: Send + Sync + 'static {
     fn map(&self, delivery: &Delivery) -> Result<Mapped, Fault>;
+
+    /// Whether the platform may not show this order any more at that time although it is there: that it is missing says nothing then.
+    fn may_hide(&self, _order: &Order, _at: DateTime<Utc>) -> bool {
+        false
+    }
 }
 
 /// Reads one entity whole, as the platform would deliver it.

@@ -133,6 +133,7 @@ pub async fn run(settings: Settings, platforms: Platforms, life: Life) -> anyhow
             store: store.clone(),
             connection: id.clone(),
             listing,
+            mapper: Arc::clone(&connection.mapper),
             subscriptions: connection.subscriptions.clone(),
             settings: settings.sweep.clone(),
             pulse: Arc::clone(&pulse),

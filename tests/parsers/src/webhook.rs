@@ -51,7 +51,7 @@ pub fn check(input: &[u8]) {
     assert_eq!(mapped, map(&delivery), "the same body, mapped twice");
     match mapped {
         Ok(Mapped::Entities(entities)) => entities.iter().for_each(|it| comes_back(&it.body)),
-        Ok(Mapped::ReRead(_) | Mapped::Unmapped) => {}
+        Ok(Mapped::ReRead(_) | Mapped::Gone(_) | Mapped::Unmapped) => {}
         Err((code, message)) => assert!(message.len() <= MESSAGE_MAX, "{code}: {} bytes of message", message.len()),
     }
 }

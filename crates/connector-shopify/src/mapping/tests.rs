@@ -49,9 +49,9 @@ fn refused(change: impl FnOnce(&mut Value)) -> String {
 #[test]
 fn topics_are_mapped_asked_for_or_left_alone() {
     let of = |topic: &str, body: &str| map(&shop(), topic, body.as_bytes()).unwrap();
-    let order = |id: &str| Mapped::ReRead(EntityRef::new(shop(), EntityKind::Order, id));
-    assert_eq!(of("orders/edited", r#"{"order_edit":{"order_id":820982911946154508}}"#), order("820982911946154508"));
-    assert_eq!(of("orders/delete", r#"{"id":7}"#), order("7"));
+    let order = |id: &str| EntityRef::new(shop(), EntityKind::Order, id);
+    assert_eq!(of("orders/edited", r#"{"order_edit":{"order_id":820982911946154508}}"#), Mapped::ReRead(order("820982911946154508")));
+    assert_eq!(of("orders/delete", r#"{"id":7}"#), Mapped::Gone(order("7")));
     for topic in ["inventory_levels/update", "products/update", "app/uninstalled", "customers/delete", "orders/risk_assessment_changed", ""]
     {
         assert_eq!(of(topic, "not even JSON"), Mapped::Unmapped, "{topic}");

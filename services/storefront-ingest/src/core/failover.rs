@@ -26,8 +26,8 @@ impl Failover {
         !self.spooling.swap(true, Ordering::AcqRel)
     }
 
-    /// Kafka takes records again and this instance's spool is empty. True if this is news.
-    pub fn drained(&self) -> bool {
+    /// Kafka takes records again, and this instance's spool is empty or can't be asked. True if this is news.
+    pub fn kafka_is_back(&self) -> bool {
         self.spooling.swap(false, Ordering::AcqRel)
     }
 }
@@ -37,13 +37,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_failure_sends_all_that_follows_to_the_spool_until_it_is_drained() {
+    fn one_failure_sends_all_that_follows_to_the_spool_until_kafka_is_back() {
         let failover = Failover::default();
         assert_eq!(failover.route(), Route::Kafka);
         assert!(failover.kafka_failed());
         assert!(!failover.kafka_failed(), "said once");
         assert_eq!(failover.route(), Route::Spool);
-        assert!(failover.drained());
+        assert!(failover.kafka_is_back());
         assert_eq!(failover.route(), Route::Kafka);
     }
 }

@@ -24,7 +24,12 @@ const API_VERSION: &str = "tw-api-version";
 #[derive(Debug)]
 pub enum Raw {
     Delivery(Delivery),
-    Gone { entity: EntityRef, read_at: DateTime<Utc> },
+    /// `told`: the source has said so, too.
+    Gone {
+        entity: EntityRef,
+        read_at: DateTime<Utc>,
+        told: bool,
+    },
 }
 
 /// The body of [`Raw::Gone`]; the connection is in its header.
@@ -32,6 +37,8 @@ pub enum Raw {
 struct Gone {
     kind: String,
     id: String,
+    #[serde(default)]
+    told: bool,
 }
 
 /// A delivery as it came through the door. Made inside its span, it carries the trace.
@@ -52,9 +59,9 @@ pub fn of_reread(topic: &str, entity: &EntityRef, source_topic: &str, body: Byte
     read_record(topic, entity, source_topic, body, read_at)
 }
 
-/// The source was asked for an entity and has none.
-pub fn of_gone(topic: &str, entity: &EntityRef, read_at: DateTime<Utc>) -> OutRecord {
-    let body = serde_json::to_vec(&Gone { kind: entity.kind.to_string(), id: entity.id.clone() }).expect("two texts are JSON");
+/// The source was asked for an entity and has none. `told`: it had said so before.
+pub fn of_gone(topic: &str, entity: &EntityRef, read_at: DateTime<Utc>, told: bool) -> OutRecord {
+    let body = serde_json::to_vec(&Gone { kind: entity.kind.to_string(), id: entity.id.clone(), told }).expect("texts are JSON");
     let mut record = read_record(topic, entity, GONE_TOPIC, body.into(), read_at);
     record.headers.set(headers::CE_TYPE, GONE);
     record
@@ -123,7 +130,8 @@ pub fn read(record: &Record) -> Result<Raw, Fault> {
     if record.headers.text(headers::CE_TYPE) == Some(GONE) {
         let gone: Gone = serde_json::from_slice(&record.value).map_err(|error| malformed(error.to_string()))?;
         let kind = gone.kind.parse().map_err(|error: domain::ids::IdError| malformed(error.to_string()))?;
-        return Ok(Raw::Gone { entity: EntityRef::new(connection, kind, gone.id), read_at: parse_time(text(headers::READ_AT)?)? });
+        let (entity, read_at) = (EntityRef::new(connection, kind, gone.id), parse_time(text(headers::READ_AT)?)?);
+        return Ok(Raw::Gone { entity, read_at, told: gone.told });
     }
     Ok(Raw::Delivery(Delivery {
         connection,
@@ -223,20 +231,20 @@ mod tests {
         assert_eq!((delivery.topic.as_str(), delivery.read_at), ("orders/graphql", Some(at(1))));
         assert_eq!(version(&one), Some(time(at(1))));
         let customer = EntityRef::new(shop(), EntityKind::Customer, "9");
-        assert_eq!(&of_gone("raw", &customer, at(1)).key[..], b"shop-eu/customer/9");
+        assert_eq!(&of_gone("raw", &customer, at(1), false).key[..], b"shop-eu/customer/9");
     }
 
     #[test]
     fn that_an_entity_is_gone_comes_back_as_it_went() {
-        let record = record(of_gone("raw", &order(), at(1)));
-        let Ok(Raw::Gone { entity, read_at }) = read(&record) else { panic!("it is gone") };
-        assert_eq!((entity, read_at), (order(), at(1)));
+        let record = record(of_gone("raw", &order(), at(1), true));
+        let Ok(Raw::Gone { entity, read_at, told }) = read(&record) else { panic!("it is gone") };
+        assert_eq!((entity, read_at, told), (order(), at(1), true));
         assert_ne!(subject(&record).as_deref(), Some("shop-eu/order/1#orders"), "it says nothing about letters");
     }
 
     #[test]
     fn a_read_says_who_found_that_it_was_due() {
-        let read = |by| record(found_by(of_gone("raw", &order(), at(1)), by));
+        let read = |by| record(found_by(of_gone("raw", &order(), at(1), false), by));
         assert_eq!(finder(&read(None)), None, "a delivery told of it");
         assert!(read(None).headers.get(headers::FOUND_BY).is_none());
         for by in FoundBy::ALL {
@@ -252,7 +260,7 @@ mod tests {
             good in 0..3_usize,
             body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..60),
         ) {
-            let mut record = record([of_gone("raw", &order(), at(1)), of_reread("raw", &order(), "t", Bytes::new(), at(1))][good % 2].clone());
+            let mut record = record([of_gone("raw", &order(), at(1), false), of_reread("raw", &order(), "t", Bytes::new(), at(1))][good % 2].clone());
             let names = [headers::CE_TYPE, headers::CONNECTION, headers::SOURCE_TOPIC, headers::DELIVERY, headers::TRIGGERED_AT,
                 headers::RECEIVED_AT, headers::READ_AT, headers::FOUND_BY];
             for (name, value) in values {
@@ -274,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_foreign_record_in_our_topic_is_named() {
-        let mut foreign = record(of_gone("raw", &order(), at(1)));
+        let mut foreign = record(of_gone("raw", &order(), at(1), false));
         foreign.value = Bytes::from_static(b"{\"kind\":\"parcel\",\"id\":\"1\"}");
         let mut nameless = foreign.clone();
         nameless.headers = Headers::default();

@@ -9,6 +9,7 @@ use sqlx::Row as _;
 use store::{Error, Tx};
 
 use crate::core::guard::Known;
+use crate::shell::reread::{TOLD, TOLD_GONE};
 
 /// An entity as it is stored.
 #[derive(Debug, Clone)]
@@ -112,14 +113,14 @@ pub async fn request_rereads(tx: &mut Tx, entities: &BTreeSet<EntityRef>, reason
     if entities.is_empty() {
         return Ok(());
     }
-    // In the order of the set, so that two batches don't wait for each other.
+    // In the order of the set, so that two batches don't wait for each other. That it is gone is not unsaid by a late delta.
     let sql = "insert into ingest.reread as r (source, kind, id, reason)
                select source, kind, id, $4 from unnest($1::text[], $2::text[], $3::text[]) as i (source, kind, id)
                on conflict (source, kind, id) do update
-                 set generation = r.generation + 1, due_at = least(r.due_at, now()), attempts = 0, reason = excluded.reason,
-                     found_by = null, wanted = null";
+                 set generation = r.generation + 1, due_at = least(r.due_at, now()), attempts = 0,
+                     reason = case when r.reason = any($5) then $6 else excluded.reason end, found_by = null, wanted = null";
     let (sources, kinds, ids) = columns(entities.iter());
-    sqlx::query(sql).bind(&sources).bind(&kinds).bind(&ids).bind(reason).execute(tx).await?;
+    sqlx::query(sql).bind(&sources).bind(&kinds).bind(&ids).bind(reason).bind(TOLD).bind(TOLD_GONE).execute(tx).await?;
     Ok(())
 }
 

@@ -25,6 +25,7 @@ use crate::core::raw::{self, Raw};
 use crate::core::sweep::FoundBy;
 use crate::metrics::Metrics;
 use crate::shell::entities::{self, Entities, Stored};
+use crate::shell::reread::TOLD_GONE;
 
 /// The rules of the mapper's group.
 pub struct Mapper {
@@ -41,9 +42,12 @@ enum Understood {
         as_of: Option<DateTime<Utc>>,
     },
     ReRead(EntityRef),
+    ToldGone(EntityRef),
+    /// `told`: the source has said so, too.
     Gone {
         entity: EntityRef,
         read_at: DateTime<Utc>,
+        told: bool,
     },
     Unmapped,
 }
@@ -66,6 +70,8 @@ struct Batch {
     disputed: BTreeSet<EntityRef>,
     /// To read again: the delivery told a part only.
     deltas: BTreeSet<EntityRef>,
+    /// To read again: the source says that they are gone.
+    told_gone: BTreeSet<EntityRef>,
     /// Aggregates that were shown whole, and the time whose state that was.
     shown: BTreeMap<String, DateTime<Utc>>,
     /// Versions that nobody had told of before we found them.
@@ -90,6 +96,7 @@ impl Decide for Mapper {
         batch.entities.save(tx).await?;
         entities::request_rereads(tx, &batch.disputed, "two bodies claim one version").await?;
         entities::request_rereads(tx, &batch.deltas, "the delivery was a delta").await?;
+        entities::request_rereads(tx, &batch.told_gone, TOLD_GONE).await?;
         let answered = answered_deltas(tx, &batch.shown).await?;
         decisions::release(tx, Owner::Ingest, groups::MAPPER, &answered).await?;
         for (entity, finder) in &batch.found {
@@ -124,7 +131,7 @@ impl Decide for Mapper {
 impl Mapper {
     fn understand(&self, record: &Record) -> Result<Understood, Fault> {
         let delivery = match raw::read(record)? {
-            Raw::Gone { entity, read_at } => return Ok(Understood::Gone { entity, read_at }),
+            Raw::Gone { entity, read_at, told } => return Ok(Understood::Gone { entity, read_at, told }),
             Raw::Delivery(delivery) => delivery,
         };
         let mapper = self.connections.get(&delivery.connection).ok_or_else(|| {
@@ -134,6 +141,7 @@ impl Mapper {
         Ok(match mapper.map(&delivery)? {
             Mapped::Unmapped => Understood::Unmapped,
             Mapped::ReRead(entity) => Understood::ReRead(entity),
+            Mapped::Gone(entity) => Understood::ToldGone(entity),
             Mapped::Entities(entities) => {
                 let candidates = entities.into_iter().map(|it| Candidate::new(it, &delivery)).collect();
                 Understood::Entities { candidates, as_of: delivery.read_at.or(delivery.triggered_at) }
@@ -148,14 +156,18 @@ impl Mapper {
                 batch.deltas.insert(entity);
                 Decided::Waiting { reason: AWAITS_REREAD }
             }
+            Understood::ToldGone(entity) => {
+                batch.told_gone.insert(entity);
+                Decided::Waiting { reason: AWAITS_REREAD }
+            }
             Understood::Entities { candidates, as_of } => {
                 if let Some(as_of) = as_of.filter(|_| candidates.iter().any(|it| it.read_with() == it.entity)) {
                     batch.shown.insert(record.key_text(), as_of);
                 }
                 self.accept(candidates, raw::finder(record), batch)
             }
-            Understood::Gone { entity, read_at } => {
-                let decided = self.bury(entity, read_at, raw::finder(record), batch).unwrap_or_else(Decided::Fail);
+            Understood::Gone { entity, read_at, told } => {
+                let decided = self.bury(entity, (read_at, told), raw::finder(record), batch).unwrap_or_else(Decided::Fail);
                 if !matches!(decided, Decided::Fail(_)) {
                     batch.shown.insert(record.key_text(), read_at);
                 }
@@ -195,7 +207,13 @@ impl Mapper {
 
     /// The source has it no more. What is stored of it goes out once again, as deleted; what happened before we looked and
     /// arrives later stays out.
-    fn bury(&self, entity: EntityRef, read_at: DateTime<Utc>, finder: Option<FoundBy>, batch: &mut Batch) -> Result<Decided, Fault> {
+    fn bury(
+        &self,
+        entity: EntityRef,
+        (read_at, told): (DateTime<Utc>, bool),
+        finder: Option<FoundBy>,
+        batch: &mut Batch,
+    ) -> Result<Decided, Fault> {
         let version = Version { updated_at: read_at, seen_at: read_at };
         let Some(before) = batch.entities.get(&entity) else {
             let known = Known { sequence: 0, version: version.to_text(), hash: TOMBSTONE };
@@ -206,8 +224,18 @@ impl Mapper {
             return Ok(applied_because("no_change"));
         }
         let body = stored_entity(entity.kind, &before.body)?;
-        let channel = if let Entity::Order(order) = &body { order.channel.clone() } else { String::new() };
+        let channel = match &body {
+            Entity::Order(order) if !told && self.may_hide(&entity.connection, order, read_at) => {
+                return Ok(applied_because("may_be_hidden"));
+            }
+            Entity::Order(order) => order.channel.clone(),
+            _ => String::new(),
+        };
         Ok(self.accept(vec![Candidate { entity, version, channel, body, encoded: before.body.clone(), hash: TOMBSTONE }], finder, batch))
+    }
+
+    fn may_hide(&self, connection: &ConnectionId, order: &Order, at: DateTime<Utc>) -> bool {
+        self.connections.get(connection).is_some_and(|it| it.may_hide(order, at))
     }
 
     fn event(&self, it: &Candidate, sequence: u64, before: Option<&Stored>) -> OutRecord {
@@ -294,7 +322,7 @@ fn named(understood: &[Result<Understood, Fault>]) -> BTreeSet<EntityRef> {
         match it {
             Ok(Understood::Entities { candidates, .. }) => named.extend(candidates.iter().map(|it| it.entity.clone())),
             Ok(Understood::Gone { entity, .. }) => drop(named.insert(entity.clone())),
-            Ok(Understood::ReRead(_) | Understood::Unmapped) | Err(_) => {}
+            Ok(Understood::ReRead(_) | Understood::ToldGone(_) | Understood::Unmapped) | Err(_) => {}
         }
     }
     named

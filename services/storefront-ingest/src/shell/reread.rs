@@ -47,6 +47,8 @@ struct Due {
     attempts: i32,
     /// The last look found nothing.
     was_missing: bool,
+    /// The source has said that it is gone.
+    told_gone: bool,
     found_by: Option<FoundBy>,
     /// By the clock of the database, like the times of the decisions that wait for it: no read begins before it.
     claimed_at: DateTime<Utc>,
@@ -62,6 +64,7 @@ impl Due {
             generation: row.try_get("generation")?,
             attempts: row.try_get("attempts")?,
             was_missing: row.try_get("was_missing")?,
+            told_gone: row.try_get("told_gone")?,
             found_by: row.try_get::<Option<String>, _>("found_by")?.as_deref().and_then(FoundBy::parse),
             claimed_at: row.try_get("claimed_at")?,
         })
@@ -173,13 +176,15 @@ impl ReReads {
                      select source, kind, id from ingest.reread
                      where due_at <= now() and (claimed_until is null or claimed_until < now()) and source = $1 and (priority < 2 or $4)
                      order by priority, due_at limit $2 for update skip locked)
-                   returning source, kind, id, generation, attempts, reason = $3 as was_missing, found_by, now() as claimed_at";
+                   returning source, kind, id, generation, attempts, reason = any($3) as was_missing, reason = any($5) as told_gone, found_by,
+                     now() as claimed_at";
         let has_room = has_room(self.listings.get(connection).and_then(|it| it.spare()), self.reserve);
         let rows = sqlx::query(sql)
             .bind(connection.as_str())
             .bind(i64::try_from(max).unwrap_or(i64::MAX))
-            .bind(MISSING)
+            .bind([MISSING, TOLD_MISSING])
             .bind(has_room)
+            .bind(TOLD)
             .fetch_all(self.store.pool())
             .await?;
         rows.iter().map(Due::read).collect()
@@ -218,7 +223,7 @@ impl ReReads {
         self.metrics.reread(seen.as_str());
         match seen {
             Seen::There | Seen::Gone => self.done(due).await,
-            Seen::Missing => self.again(due, MISSING_PAUSE, Some(MISSING)).await,
+            Seen::Missing => self.again(due, MISSING_PAUSE, Some(if due.told_gone { TOLD_MISSING } else { MISSING })).await,
         }
     }
 
@@ -233,7 +238,7 @@ impl ReReads {
         let Some(reread) = self.connections.get(&due.entity.connection) else { return Ok((Seen::Missing, None)) };
         Ok(match reread.read(&due.entity).await? {
             Some((topic, body)) => (Seen::There, Some(raw::of_reread(&self.raw_topic, &due.entity, &topic, body, due.claimed_at))),
-            None if due.was_missing => (Seen::Gone, Some(raw::of_gone(&self.raw_topic, &due.entity, due.claimed_at))),
+            None if due.was_missing => (Seen::Gone, Some(raw::of_gone(&self.raw_topic, &due.entity, due.claimed_at, due.told_gone))),
             None => (Seen::Missing, None),
         })
     }
@@ -292,8 +297,12 @@ fn corrupt(what: &'static str) -> Error {
 
 /// Of one shop at once; the connector keeps to the platform's pace.
 const SLOTS: usize = 16;
-/// The reason that a request has after a look that found nothing.
+/// The reason of a request whose source has said that it is gone.
+pub(super) const TOLD_GONE: &str = "its source says that it is gone";
+/// The reasons that they have after a look that found nothing.
 const MISSING: &str = "its source did not show it";
+const TOLD_MISSING: &str = "its source says that it is gone, and did not show it";
+pub(super) const TOLD: [&str; 2] = [TOLD_GONE, TOLD_MISSING];
 const MISSING_PAUSE: Duration = Duration::from_secs(3);
 const WAIT_MAX: Duration = Duration::from_secs(600);
 const PROBE: Duration = Duration::from_secs(1);

@@ -50,25 +50,32 @@ impl Drain {
         let mut measured = None;
         loop {
             ticks.tick().await;
-            if let Err(fault) = self.turn(&mut measured).await {
-                tracing::debug!(error = %fault, "the spool is not drained yet");
+            match tokio::time::timeout(ASK, self.is_idle(&mut measured)).await {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false)) => {
+                    if let Err(fault) = self.turn().await {
+                        tracing::debug!(error = %fault, "the spool is not drained yet");
+                    }
+                }
+                Ok(Err(_)) | Err(_) => self.do_without().await,
             }
         }
     }
 
-    async fn turn(&self, measured: &mut Option<Instant>) -> Result<(), Fault> {
+    async fn is_idle(&self, measured: &mut Option<Instant>) -> Result<bool, Error> {
         if measured.is_none_or(|it| it.elapsed() > MEASURE) {
             self.measure().await?;
             *measured = Some(Instant::now());
         }
-        if spool::is_empty(&self.store).await? && self.failover.route() == Route::Kafka {
-            return Ok(());
-        }
+        Ok(spool::is_empty(&self.store).await? && self.failover.route() == Route::Kafka)
+    }
+
+    async fn turn(&self) -> Result<(), Fault> {
         // What is claimed is taken over by nobody, and another instance may reach Kafka where this one does not.
         self.producer.probe(PROBE).await?;
         loop {
             self.drain_own().await?;
-            if self.failover.route() == Route::Spool && self.failover.drained() {
+            if self.failover.route() == Route::Spool && self.failover.kafka_is_back() {
                 tracing::warn!("Kafka is back and the spool is empty, deliveries go to Kafka");
             }
             let adopted = spool::adopt(&self.store, &self.instance).await?;
@@ -76,6 +83,14 @@ impl Drain {
                 return Ok(());
             }
             tracing::warn!(adopted, "taking over deliveries that another instance had spooled");
+        }
+    }
+
+    /// While the database is away nothing can be spooled, and nobody knows whether something is. Kafka takes what comes, if it can:
+    /// order between the two ways is carried by versions.
+    async fn do_without(&self) {
+        if self.failover.route() == Route::Spool && self.producer.probe(PROBE).await.is_ok() && self.failover.kafka_is_back() {
+            tracing::warn!("Kafka is back and the database is away, deliveries go to Kafka; what is spooled follows");
         }
     }
 
@@ -170,5 +185,7 @@ const ROWS: i64 = 100;
 /// Longer than a producer's patience.
 const CLAIM: Duration = Duration::from_secs(40);
 const PROBE: Duration = Duration::from_secs(1);
+/// For the database to say whether there is anything.
+const ASK: Duration = Duration::from_secs(5);
 /// Between two counts of the table. It is read whole for it.
 const MEASURE: Duration = Duration::from_secs(30);

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use connector::storefront::{Listing, Subscriptions};
+use connector::storefront::{Listing, Mapper, Subscriptions};
 use domain::{ConnectionId, EntityKind};
 use fault::Fault;
 use store::effects::Sole;
@@ -29,6 +29,8 @@ pub struct Sweeper {
     pub store: Store,
     pub connection: ConnectionId,
     pub listing: Arc<dyn Listing>,
+    /// It knows what the platform hides.
+    pub mapper: Arc<dyn Mapper>,
     pub subscriptions: Option<Arc<dyn Subscriptions>>,
     pub settings: SweepSettings,
     pub pulse: Arc<Pulse>,

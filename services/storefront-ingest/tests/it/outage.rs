@@ -115,6 +115,31 @@ async fn with_kafka_and_the_database_away_senders_are_asked_to_come_back() {
     running.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kafka_alone_is_enough_also_when_both_were_away() {
+    let Some(kafka) = own::kafka().await else { return };
+    let database = own::postgres().await;
+    let rig = Rig::beside(kafka.url.clone(), &database, hasty()).await;
+    let running = rig.start().await;
+    eventually_eq(SOON, true, async || running.life.readiness.is_ready()).await;
+    kafka.kill().await;
+    assert_eq!(rig.deliver("w1", "{}").await.status, 200, "spooled");
+    database.kill().await;
+    assert_eq!(rig.deliver("w2", "{}").await.status, 503);
+
+    kafka.start().await;
+    let mut number = 2;
+    eventually_eq(SOON, 200, async || {
+        number += 1;
+        rig.deliver(&format!("w{number}"), "{}").await.status.as_u16()
+    })
+    .await;
+    database.start().await;
+    assert!(rig.settled().await.balances());
+    assert_eq!(rig.count("select count(*) from ingest.spool").await, 0);
+    running.stop().await;
+}
+
 /// Such as a standby that was promoted elsewhere, or a full disk: it answers whoever reads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_can_only_be_read_makes_no_door_ready() {

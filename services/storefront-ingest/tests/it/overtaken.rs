@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use connector::storefront::{ListFrom, ListPage, Listed, Listing};
+use connector::storefront::{Delivery, ListFrom, ListPage, Listed, Listing, Mapped, Mapper};
 use domain::EntityKind;
 use fault::Fault;
 use service_kit::settings::load_from;
@@ -32,6 +32,12 @@ struct Source {
 }
 
 const ELSEWHERE: i64 = 500;
+
+impl Mapper for Source {
+    fn map(&self, _delivery: &Delivery) -> Result<Mapped, Fault> {
+        Ok(Mapped::Unmapped)
+    }
+}
 
 #[async_trait]
 impl Listing for Source {
@@ -76,6 +82,7 @@ impl Source {
             store: self.store.clone(),
             connection: shop(),
             listing: Arc::clone(self) as _,
+            mapper: Arc::clone(self) as _,
             subscriptions: None,
             settings: settings(),
             pulse: Arc::new(Pulse::new([&shop()])),

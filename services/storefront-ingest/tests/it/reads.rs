@@ -18,7 +18,7 @@ fn read_of(group: &Group, order: &ShopOrder, read_at: DateTime<Utc>) -> Record {
 }
 
 fn gone(group: &Group, order: &ShopOrder, read_at: DateTime<Utc>) -> Record {
-    group.record(raw::of_gone(RAW, &order_ref(order), read_at))
+    group.record(raw::of_gone(RAW, &order_ref(order), read_at, true))
 }
 
 /// Later than any decision of the test, by the database's clock.
@@ -75,6 +75,23 @@ async fn a_delta_supersedes_no_letter_and_the_read_does() {
     assert_eq!(group.count("select count(*) from letters.letter where state = 'dead'").await, 1);
     group.settle(&read_of(&group, &order, later())).await;
     assert_eq!(group.count("select count(*) from letters.letter where state = 'superseded'").await, 1);
+}
+
+#[tokio::test]
+async fn an_order_that_the_platform_may_hide_is_gone_only_if_it_says_so() {
+    let group = Group::new().await;
+    let order = new_order(&mut generator(), 0);
+    group.settle(&group.order("orders/create", &order)).await;
+    let hidden = group.record(raw::of_gone(RAW, &order_ref(&order), later(), false));
+    assert_eq!(group.settle(&hidden).await, "done", "it was placed more than sixty days ago");
+    assert!(!group.entity(&order_ref(&order)).await.2);
+
+    group.settle(&group.webhook("orders/delete", "d", at(9), json!({ "id": order.id }).to_string())).await;
+    group.settle(&group.webhook("orders/edited", "e", at(9), json!({ "order_edit": { "order_id": order.id } }).to_string())).await;
+    let asked = "select count(*) from ingest.reread where reason = 'its source says that it is gone' and generation = 2";
+    assert_eq!(group.count(asked).await, 1, "a late delta does not unsay it");
+    group.settle(&gone(&group, &order, later())).await;
+    assert!(group.entity(&order_ref(&order)).await.2);
 }
 
 #[tokio::test]

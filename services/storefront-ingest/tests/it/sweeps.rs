@@ -6,7 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use contracts::headers::FOUND_BY;
 use contracts::topics;
-use domain::EntityKind;
+use contracts::wire::Wire as _;
+use domain::{EntityKind, Order};
 use sandbox::faults::{Fault, Rule};
 use sandbox::payloads::OrderWish;
 use sandbox::shopify::Shop;
@@ -286,6 +287,55 @@ async fn what_is_gone_without_a_word_is_found_by_the_scan() {
     let records = rig.records(topics::ORDERS, events).await;
     let by_scan = records.iter().filter(|it| it.headers.text(FOUND_BY) == Some("scan"));
     assert_eq!(by_scan.map(|it| it.key_text()).collect::<Vec<_>>(), [format!("shop-eu/order/{}", ids[1])]);
+    running.stop().await;
+}
+
+/// Shopify hides orders of more than sixty days from apps that may not see all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_platform_hides_is_neither_missed_nor_gone() {
+    let Some(rig) = Rig::new().await else { return };
+    let mut settings = sweeping(&rig);
+    settings.sweep.scan_interval = Duration::from_millis(500);
+    let running = rig.start_with(settings.clone()).await;
+    let shop = rig.shop.shop();
+    let ids = place(shop, 2);
+    shop.settled(SOON).await.unwrap();
+    eventually_eq(SOON, 2, async || orders(&rig).await).await;
+    running.stop().await;
+
+    // Both are no longer shown; one of them was placed long ago.
+    let body: Vec<u8> = sqlx::query_scalar("select body from ingest.entity where id = $1")
+        .bind(ids[0].to_string())
+        .fetch_one(rig.store.pool())
+        .await
+        .unwrap();
+    let mut old = Order::decode(&body).unwrap();
+    old.placed_at = Some(Utc::now() - TimeDelta::days(61));
+    sqlx::query("update ingest.entity set body = $1 where id = $2")
+        .bind(old.encode().to_vec())
+        .bind(ids[0].to_string())
+        .execute(rig.store.pool())
+        .await
+        .unwrap();
+    unheard(shop, |shop| ids.iter().for_each(|id| drop(shop.delete_order(*id).unwrap())));
+    let running = rig.start_with(settings).await;
+    eventually_eq(SOON, 1, async || orders(&rig).await).await;
+    let scans = "select count(*) from ingest.scan where kind = 'order' and state = 'done' and missing = 0";
+    eventually_eq(SOON, 1, async || rig.count(scans).await).await;
+
+    // Nor where it is looked for by itself.
+    let asked = "insert into ingest.reread (source, kind, id, reason) values ('shop-eu', 'order', $1, 'a test')";
+    sqlx::query(asked).bind(ids[0].to_string()).execute(rig.store.pool()).await.unwrap();
+    eventually_eq(SOON, 0, async || rig.count("select count(*) from ingest.reread").await).await;
+    balances(&rig).await;
+    assert_eq!(orders(&rig).await, 1);
+    let hidden = "select count(*) from ingest.decision where reason = 'may_be_hidden'";
+    assert_eq!(rig.count(hidden).await, 1);
+
+    // Its word is another matter.
+    let told = "insert into ingest.reread (source, kind, id, reason) values ('shop-eu', 'order', $1, 'its source says that it is gone')";
+    sqlx::query(told).bind(ids[0].to_string()).execute(rig.store.pool()).await.unwrap();
+    eventually_eq(SOON, 0, async || orders(&rig).await).await;
     running.stop().await;
 }
 

@@ -1,9 +1,12 @@
 //! The full scan: lists everything within its horizon, slowly, and compares it with what we know. It finds what a sweep can't:
 //! what is gone at the source without a word, what a listing once left out, and what changed twice within a second.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
-use connector::storefront::{ListFrom, ListPage};
-use domain::EntityKind;
+use connector::storefront::{ListFrom, ListPage, Mapper};
+use contracts::wire::Wire as _;
+use domain::{EntityKind, Order};
 use fault::Fault;
 use kill_point::{Point, reach};
 use sqlx::Row as _;
@@ -98,6 +101,7 @@ impl Sweeper {
 
     async fn keep_scanned(&self, kind: EntityKind, scan: Scan, page: ListPage) -> Result<Kept, Error> {
         let (finding, missing_max) = (self.finding(kind, FoundBy::Scan), self.settings.missing_max);
+        let mapper = Arc::clone(&self.mapper);
         self.store
             .transaction(move |tx| {
                 Box::pin(async move {
@@ -108,7 +112,7 @@ impl Sweeper {
                     sqlx::query(sql).bind(connection).bind(kind).bind(&ids).execute(&mut *tx).await?;
                     let mut missing = Vec::new();
                     if page.next.is_none() {
-                        missing = missing_of(tx, &finding, &scan, missing_max).await?;
+                        missing = missing_of(tx, &finding, &scan, &*mapper, missing_max).await?;
                         if missing.len() <= missing_max {
                             finding.order_missing(tx, &missing).await?;
                             ordered += count(missing.len());
@@ -138,15 +142,37 @@ impl Sweeper {
     }
 }
 
-/// What we know as alive, in the range, and the source did not list. One more than may be is enough to know that it is too many.
-async fn missing_of(tx: &mut Tx, finding: &Finding, scan: &Scan, missing_max: usize) -> Result<Vec<String>, Error> {
-    let sql = "select e.id from ingest.entity e
-               where e.source = $1 and e.kind = $2 and not e.deleted and e.updated_at >= $3 and e.updated_at <= $4
+/// What we know as alive, in the range, and the source did not list although it does not hide it. One more than may be is enough to
+/// know that it is too many.
+async fn missing_of(tx: &mut Tx, finding: &Finding, scan: &Scan, mapper: &dyn Mapper, missing_max: usize) -> Result<Vec<String>, Error> {
+    let sql = "select e.id, e.body from ingest.entity e
+               where e.source = $1 and e.kind = $2 and not e.deleted and e.updated_at >= $3 and e.updated_at <= $4 and e.id > $5
                  and not exists (select from ingest.scan_seen s where s.source = e.source and s.kind = e.kind and s.id = e.id)
-               order by e.id limit $5";
-    let query = sqlx::query_scalar(sql).bind(finding.connection.as_str()).bind(finding.kind.as_str()).bind(scan.since).bind(scan.until);
-    Ok(query.bind(count(missing_max.saturating_add(1))).fetch_all(tx).await?)
+               order by e.id limit $6";
+    let (mut missing, mut after) = (Vec::new(), String::new());
+    loop {
+        let query = sqlx::query_as(sql).bind(finding.connection.as_str()).bind(finding.kind.as_str()).bind(scan.since).bind(scan.until);
+        let page: Vec<(String, Vec<u8>)> = query.bind(&after).bind(count(PAGE)).fetch_all(&mut *tx).await?;
+        let is_last = page.len() < PAGE;
+        for (id, body) in page {
+            after.clone_from(&id);
+            if !is_hidden(finding.kind, &body, mapper) {
+                missing.push(id);
+            }
+        }
+        if is_last || missing.len() > missing_max {
+            missing.truncate(missing_max.saturating_add(1));
+            return Ok(missing);
+        }
+    }
 }
+
+fn is_hidden(kind: EntityKind, body: &[u8], mapper: &dyn Mapper) -> bool {
+    kind == EntityKind::Order && Order::decode(body).is_ok_and(|it| mapper.may_hide(&it, Utc::now()))
+}
+
+/// Bodies of entities in memory at once.
+const PAGE: usize = 100;
 
 async fn forget_seen(tx: &mut Tx, connection: &str, kind: EntityKind) -> Result<(), Error> {
     let sql = "delete from ingest.scan_seen where source = $1 and kind = $2";
