@@ -6,7 +6,8 @@
 //! Tryton create them again.) Goods that have left or an invoice that is posted are not taken back; that is a refund.
 //!
 //! Shops often send a cancel as a refund of everything besides. Whichever comes first does the work, and the other finds
-//! nothing to do. An order of which only a part was refunded is refused: its rest is a refund as well.
+//! nothing to do. An order of which only a part was refunded is refused: its rest is a refund as well. Where the money went back and
+//! the goods have not left yet, they stay.
 //!
 //! Each step is one of those parts; whether it is due is read from the sale, so a cancel resumes wherever it broke off.
 
@@ -71,6 +72,27 @@ impl Sale {
     }
 }
 
+/// What there is to call off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    Everything,
+    /// The money is back: goods that have not left.
+    Goods,
+}
+
+impl Extent {
+    fn of(call: &StepCall<'_>) -> Self {
+        if call.findings.contains_key(MONEY_IS_BACK) { Self::Goods } else { Self::Everything }
+    }
+}
+
+const MONEY_IS_BACK: &str = "money_is_back";
+
+/// Shipments that have not left.
+fn waiting(shipments: &[Document]) -> Vec<i64> {
+    shipments.iter().filter(|it| !matches!(it.state.as_str(), "cancelled" | "shipped" | "done")).map(|it| it.id).collect()
+}
+
 fn open(documents: &[Document]) -> Vec<i64> {
     documents.iter().filter(|it| it.state != "cancelled").map(|it| it.id).collect()
 }
@@ -81,7 +103,15 @@ fn unignored(sale: &Sale) -> Vec<i64> {
 }
 
 /// Whether the stage has something to do, or why the order can't be cancelled.
-fn is_due(sale: &Sale, stage: Stage) -> Result<bool, Refusal> {
+fn is_due(sale: &Sale, stage: Stage, extent: Extent) -> Result<bool, Refusal> {
+    if extent == Extent::Goods {
+        return Ok(match stage {
+            Stage::Shipments => !waiting(&sale.shipments).is_empty(),
+            Stage::Moves => !sale.unmarked().is_empty(),
+            Stage::Settle => sale.shipment_state.as_deref() == Some("exception"),
+            Stage::Withdraw | Stage::Invoices | Stage::Ignore => false,
+        });
+    }
     match sale.state {
         SaleState::Cancelled => return Ok(false),
         SaleState::Done if sale.is_withdrawn() => return Ok(false),
@@ -99,7 +129,7 @@ fn is_due(sale: &Sale, stage: Stage) -> Result<bool, Refusal> {
     }
     Ok(match stage {
         Stage::Withdraw => false,
-        Stage::Shipments => !open(&sale.shipments).is_empty(),
+        Stage::Shipments => !waiting(&sale.shipments).is_empty(),
         Stage::Moves => !sale.unmarked().is_empty(),
         Stage::Invoices => !open(&sale.invoices).is_empty(),
         Stage::Ignore => !unignored(sale).is_empty(),
@@ -114,15 +144,19 @@ impl Target {
             match self.given_back(&sale).await? {
                 GivenBack::Nothing => {}
                 GivenBack::Part => return Err(Refusal::Refunded(sale.id).into()),
-                GivenBack::Everything => return Ok(Probe::Done(refunds::nothing_due("the order was given back in full"))),
+                GivenBack::Everything if waiting(&sale.shipments).is_empty() => {
+                    return Ok(Probe::Done(refunds::nothing_due("the order was given back in full")));
+                }
+                GivenBack::Everything => return Ok(Probe::Done(Findings::from([(MONEY_IS_BACK.to_owned(), "yes".to_owned())]))),
             }
         }
-        Ok(if is_due(&sale, stage)? { Probe::Missing } else { Probe::Done(findings(&sale)) })
+        Ok(if is_due(&sale, stage, Extent::of(call))? { Probe::Missing } else { Probe::Done(findings(&sale)) })
     }
 
     pub(crate) async fn perform_cancel(&self, call: &StepCall<'_>, stage: Stage) -> Result<Findings, StepError> {
         let (_, sale) = self.existing(call, Part::Main).await?;
-        if !is_due(&sale, stage)? {
+        let extent = Extent::of(call);
+        if !is_due(&sale, stage, extent)? {
             return Ok(findings(&sale));
         }
         match self.request(&sale, stage).await {
@@ -130,7 +164,7 @@ impl Target {
             Err(RpcError::User(text)) => {
                 // Somebody was faster, or our own lost request: what counts is what is there now.
                 let (_, sale) = self.existing(call, Part::Main).await?;
-                if is_due(&sale, stage)? { Err(RpcError::User(text).into()) } else { Ok(findings(&sale)) }
+                if is_due(&sale, stage, extent)? { Err(RpcError::User(text).into()) } else { Ok(findings(&sale)) }
             }
             Err(error) => Err(error.into()),
         }
@@ -144,7 +178,7 @@ impl Target {
                 }
                 self.rpc.press("sale.sale", "cancel", &[sale.id]).await
             }
-            Stage::Shipments => self.rpc.press("stock.shipment.out", "cancel", &open(&sale.shipments)).await,
+            Stage::Shipments => self.rpc.press("stock.shipment.out", "cancel", &waiting(&sale.shipments)).await,
             Stage::Moves => {
                 // Pairs of records and values, in one transaction.
                 let pairs =
@@ -182,7 +216,7 @@ mod tests {
         let found: Vec<String> = Stage::ALL
             .into_iter()
             .zip(STEPS)
-            .filter_map(|(stage, (name, ..))| match is_due(sale, stage) {
+            .filter_map(|(stage, (name, ..))| match is_due(sale, stage, Extent::Everything) {
                 Ok(due) => due.then(|| name.to_owned()),
                 Err(refusal) => Some(Fault::from(refusal).code.to_owned()),
             })

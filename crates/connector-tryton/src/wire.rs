@@ -17,6 +17,7 @@ pub(crate) const SALE: &[&str] = &[
     "description",
     "comment",
     "shipment_method",
+    "shipment_state",
     "untaxed_amount",
     "tax_amount",
     "total_amount",
@@ -79,6 +80,8 @@ pub(crate) struct Sale {
     pub(crate) comment: Option<String>,
     #[serde(deserialize_with = "decimal_from")]
     pub(crate) total_amount: Decimal,
+    #[serde(default)]
+    pub(crate) shipment_state: Option<String>,
     pub(crate) invoices_ignored: Vec<i64>,
     #[serde(rename = "invoices.", default)]
     pub(crate) invoices: Vec<Document>,

@@ -64,6 +64,7 @@ conform! {
     an_unpaid_order_is_a_quotation_until_it_is_paid
     a_quotation_is_revised_and_cancelled
     a_confirmed_order_is_cancelled_until_it_has_left
+    goods_whose_money_went_back_do_not_leave
     refunds_are_booked_once_and_never_too_much
     goods_that_never_left_are_held_back
     a_line_that_is_held_back_frees_its_stock

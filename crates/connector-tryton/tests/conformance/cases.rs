@@ -129,6 +129,23 @@ pub(crate) async fn a_confirmed_order_is_cancelled_until_it_has_left(on: &Enviro
     assert!(found.contains_key("nothing_due") && on.desk.sales(&format!("refund:{}", refund.id)).await.is_empty());
 }
 
+/// Support pays everything back without a word about the goods, and then the order is cancelled.
+pub(crate) async fn goods_whose_money_went_back_do_not_leave(on: &Environment) {
+    let erp = on.erp();
+    let order = Cart { goods: &[("TS-L", "10.00", 2)], ..Cart::default() }.order();
+    run(&*erp, &orders::place(&order)).await.unwrap();
+    let everything = orders::goodwill(&order, &order.totals.total.shop.amount.to_string());
+    run(&*erp, &orders::book(&everything, &order)).await.unwrap();
+    let command = orders::cancel(&order);
+    let found = run(&*erp, &command).await.unwrap();
+    let sale = on.desk.sale(&order.id).await;
+    let states: Vec<_> = sale["shipments."].as_array().unwrap().iter().map(|it| it["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["cancelled"]);
+    assert_ne!(sale["shipment_state"], "exception");
+    all_done(&*erp, &command, &found).await;
+    run(&*erp, &command).await.unwrap();
+}
+
 pub(crate) async fn refunds_are_booked_once_and_never_too_much(on: &Environment) {
     let erp = on.erp();
     let order = Cart { goods: &[("POSTER", "14.00", 3)], discount: "4.20", ..Cart::default() }.order();

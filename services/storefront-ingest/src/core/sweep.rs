@@ -112,9 +112,12 @@ pub fn start(position: DateTime<Utc>, overlap: Duration) -> DateTime<Utc> {
 }
 
 /// How far the source's time is listed after a page. Never backwards, and never by a clock of ours: a page without anything
-/// moves nothing. Of the last time there may be more on the next page; whoever begins again begins with that time itself.
-pub fn advanced(position: DateTime<Utc>, page: &[Listed]) -> DateTime<Utc> {
-    page.iter().map(|it| it.updated_at).max().map_or(position, |last| last.max(position))
+/// moves nothing. Of the last time there may be more on the next page; whoever begins again begins with that time itself. While
+/// there are more pages, only up to the first of this one: an index that is behind may list what has changed since among what is older.
+pub fn advanced(position: DateTime<Utc>, page: &[Listed], is_last: bool) -> DateTime<Utc> {
+    let times = page.iter().map(|it| it.updated_at);
+    let came_to = if is_last { times.max() } else { times.min() };
+    came_to.map_or(position, |it| it.max(position))
 }
 
 /// Whether work that can wait may order a page more: live traffic has the shop's budget first.
@@ -208,16 +211,18 @@ mod tests {
 
     #[test]
     fn the_position_follows_the_source_and_never_falls_back() {
-        assert_eq!(advanced(at(10), &[]), at(10));
-        assert_eq!(advanced(at(10), &[listed("1", 8), listed("2", 9)]), at(10), "the overlap only");
-        assert_eq!(advanced(at(10), &[listed("1", 9), listed("2", 12)]), at(12));
+        assert_eq!(advanced(at(10), &[], true), at(10));
+        assert_eq!(advanced(at(10), &[listed("1", 8), listed("2", 9)], true), at(10), "the overlap only");
+        assert_eq!(advanced(at(10), &[listed("1", 9), listed("2", 12)], true), at(12));
+        let indexed_late = [listed("1", 11), listed("2", 99), listed("3", 12)];
+        assert_eq!(advanced(at(10), &indexed_late, false), at(11), "what changed at 13 may be on the next page");
     }
 
     /// A page ends in the middle of a second, and the process with it.
     #[test]
     fn what_shares_its_time_with_the_end_of_a_page_is_listed_again() {
         let all = [listed("1", 10), listed("2", 11), listed("3", 11), listed("4", 11)];
-        let position = advanced(at(0), &all[..2]);
+        let position = advanced(at(0), &all[..2], false);
         for overlap in [0, 1, 120] {
             let since = start(position, Duration::from_secs(overlap));
             assert!(all[2..].iter().all(|it| it.updated_at >= since), "overlap {overlap}");

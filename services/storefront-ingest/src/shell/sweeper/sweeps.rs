@@ -83,7 +83,7 @@ impl Sweeper {
                         .bind(finding.connection.as_str())
                         .bind(finding.kind.as_str())
                         .bind(position)
-                        .bind(advanced(position, &page.listed))
+                        .bind(advanced(position, &page.listed, is_last))
                         .bind(is_last)
                         .fetch_optional(&mut *tx)
                         .await?;
