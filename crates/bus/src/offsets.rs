@@ -1,12 +1,12 @@
 //! How far groups have come and where topics end: the account's witness, read from the broker, never from our tables.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::log::Logged;
 use crate::{BusSettings, Error};
@@ -23,7 +23,10 @@ pub struct PartitionOffsets {
 
 /// Reads offsets of one group; joins nothing.
 pub struct Offsets {
-    consumer: Arc<BaseConsumer<Logged>>,
+    config: ClientConfig,
+    /// Another one after each failure: a client that a starting broker has told of no brokers forgets them all, and never connects
+    /// again (librdkafka #5301, open as of 2.15).
+    consumer: Mutex<Arc<BaseConsumer<Logged>>>,
     brokers: String,
 }
 
@@ -37,16 +40,30 @@ impl Offsets {
     pub(crate) fn of_named_group(settings: &BusSettings, group: &str) -> Result<Self, Error> {
         let mut config = settings.consumer("offsets", group);
         config.set("group.id", group);
-        let consumer = config.create_with_context(Logged).map_err(Error::Client)?;
-        Ok(Self { consumer: Arc::new(consumer), brokers: settings.brokers.clone() })
+        let consumer = Mutex::new(Arc::new(config.create_with_context(Logged).map_err(Error::Client)?));
+        Ok(Self { config, consumer, brokers: settings.brokers.clone() })
     }
 
     /// By partition of the topic. Blocking calls run on a thread made for it.
     pub async fn read(&self, topic: &str, deadline: Duration) -> Result<BTreeMap<i32, PartitionOffsets>, Error> {
-        let (consumer, topic) = (Arc::clone(&self.consumer), topic.to_owned());
+        let (consumer, topic) = (Arc::clone(&self.consumer.lock().expect("nobody panics with it")), topic.to_owned());
         let read = tokio::task::spawn_blocking(move || read_blocking(&consumer, &topic, deadline));
         let read = read.await.expect("reading offsets does not panic");
+        if read.is_err() {
+            self.start_anew();
+        }
         read.map_err(|source| Error::Unreachable { brokers: self.brokers.clone(), source })
+    }
+
+    fn start_anew(&self) {
+        match self.config.create_with_context(Logged) {
+            Ok(anew) => {
+                let old = std::mem::replace(&mut *self.consumer.lock().expect("nobody panics with it"), Arc::new(anew));
+                // It ends its threads, which takes a moment.
+                tokio::task::spawn_blocking(move || drop(old));
+            }
+            Err(error) => tracing::warn!(%error, "no other client for offsets could be made"),
+        }
     }
 }
 
