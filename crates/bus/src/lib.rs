@@ -9,6 +9,7 @@ pub mod fullness;
 mod headers;
 mod lag;
 mod log;
+mod lonely;
 mod offsets;
 mod poll;
 mod producer;

@@ -1,9 +1,14 @@
 //! The client's own log lines.
 
+use std::sync::Arc;
+
+use rdkafka::Statistics;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
+
+use crate::lonely::Lonely;
 
 /// It calls every lost connection an error, though it reconnects by itself.
 pub(crate) fn line(level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -17,6 +22,26 @@ pub(crate) fn line(level: RDKafkaLogLevel, facility: &str, message: &str) {
 /// The same events once more, as a callback.
 pub(crate) fn error(error: &KafkaError, reason: &str) {
     tracing::debug!(%error, reason, "kafka client");
+}
+
+/// Of a producer.
+#[derive(Default)]
+pub(crate) struct Watched {
+    pub(crate) lonely: Arc<Lonely>,
+}
+
+impl ClientContext for Watched {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        line(level, facility, message);
+    }
+
+    fn error(&self, failure: KafkaError, reason: &str) {
+        error(&failure, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.lonely.look(&statistics);
+    }
 }
 
 /// For clients that need nothing else.

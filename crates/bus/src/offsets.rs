@@ -24,8 +24,7 @@ pub struct PartitionOffsets {
 /// Reads offsets of one group; joins nothing.
 pub struct Offsets {
     config: ClientConfig,
-    /// Another one after each failure: a client that a starting broker has told of no brokers forgets them all, and never connects
-    /// again (librdkafka #5301, open as of 2.15).
+    /// Another one after each failure: this one may have lost its brokers for good, see `lonely`.
     consumer: Mutex<Arc<BaseConsumer<Logged>>>,
     brokers: String,
 }

@@ -2,16 +2,18 @@
 //! sends the same bytes under the same id again, and readers drop the twin.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use fault::{Class, Classify};
 use pipeline::{OutRecord, Partition, Position};
+use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 
 use crate::fullness::{Fullness, OnTheWay};
-use crate::log::Logged;
+use crate::log::Watched;
+use crate::lonely::Lonely;
 use crate::{BusSettings, Error, headers};
 
 /// What a producer is for: its lingering and its patience.
@@ -78,10 +80,25 @@ impl ProduceError {
 /// Cheap to clone; the client underneath is shared and has threads of its own. Any number of records may be in flight.
 #[derive(Clone)]
 pub struct Producer {
-    inner: FutureProducer<Logged>,
+    client: Arc<RwLock<Client>>,
+    config: Arc<ClientConfig>,
     brokers: Arc<str>,
     patience: Duration,
     fullness: Option<Arc<Fullness>>,
+}
+
+#[derive(Clone)]
+struct Client {
+    inner: FutureProducer<Watched>,
+    lonely: Arc<Lonely>,
+}
+
+impl Client {
+    fn new(config: &ClientConfig) -> Result<Self, KafkaError> {
+        let context = Watched::default();
+        let lonely = Arc::clone(&context.lonely);
+        Ok(Self { inner: config.create_with_context(context)?, lonely })
+    }
 }
 
 impl Producer {
@@ -95,9 +112,40 @@ impl Producer {
         config
             .set("linger.ms", linger_ms)
             .set("queue.buffering.max.kbytes", queue_kbytes)
-            .set("message.timeout.ms", patience.as_millis().to_string());
-        let inner = config.create_with_context(Logged).map_err(Error::Client)?;
-        Ok(Self { inner, brokers: Arc::from(settings.brokers.as_str()), patience, fullness: settings.fullness.clone() })
+            .set("message.timeout.ms", patience.as_millis().to_string())
+            // Whether it has brokers is in them.
+            .set("statistics.interval.ms", "5000");
+        let client = Arc::new(RwLock::new(Client::new(&config).map_err(Error::Client)?));
+        Ok(Self {
+            client,
+            config: Arc::new(config),
+            brokers: Arc::from(settings.brokers.as_str()),
+            patience,
+            fullness: settings.fullness.clone(),
+        })
+    }
+
+    fn inner(&self) -> FutureProducer<Watched> {
+        let client = self.client.read().expect("nobody panics with it").clone();
+        if client.lonely.is_for_good() { self.replaced() } else { client.inner }
+    }
+
+    /// What is queued in the old one will not be confirmed, and is produced again by whoever stored it.
+    fn replaced(&self) -> FutureProducer<Watched> {
+        let mut client = self.client.write().expect("nobody panics with it");
+        // Somebody else may have been faster.
+        if client.lonely.is_for_good() {
+            tracing::error!("the Kafka client has lost its brokers for good: another one takes its place");
+            match Client::new(&self.config) {
+                Ok(anew) => {
+                    let old = std::mem::replace(&mut *client, anew);
+                    // It ends its threads, which takes a moment.
+                    std::thread::spawn(move || drop(old));
+                }
+                Err(error) => tracing::warn!(%error, "no other producer could be made"),
+            }
+        }
+        client.inner.clone()
     }
 
     /// Fetches metadata before the first record: an idempotent producer that produces at once acks its first record half a
@@ -112,7 +160,7 @@ impl Producer {
     }
 
     async fn metadata(&self, topic: Option<String>, deadline: Duration) -> Result<(), Error> {
-        let inner = self.inner.clone();
+        let inner = self.inner();
         let fetched = tokio::task::spawn_blocking(move || inner.client().fetch_metadata(topic.as_deref(), deadline).map(drop));
         let fetched = fetched.await.expect("fetching metadata does not panic");
         fetched.map_err(|source| Error::Unreachable { brokers: self.brokers.to_string(), source })
@@ -138,7 +186,7 @@ impl Producer {
             .payload(record.value.as_ref())
             .timestamp(record.timestamp_ms)
             .headers(headers::to_kafka(&record.headers));
-        let confirmed = self.inner.send_result(message).map_err(|(source, _)| ProduceError::new(topic.clone(), source))?;
+        let confirmed = self.inner().send_result(message).map_err(|(source, _)| ProduceError::new(topic.clone(), source))?;
         Ok(async move {
             let delivery = match confirmed.await {
                 Ok(Ok(delivery)) => delivery,
@@ -172,7 +220,7 @@ impl Producer {
 
     /// Waits for what is queued. What is not confirmed by then is produced again by whoever stored it.
     pub async fn flush(&self, deadline: Duration) -> bool {
-        let inner = self.inner.clone();
+        let inner = self.inner();
         tokio::task::spawn_blocking(move || inner.flush(deadline).is_ok()).await.unwrap_or(false)
     }
 }

@@ -1,6 +1,6 @@
 //! What happens when partitions come and go. All of it runs inside the poll thread's calls.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kill_point::{Point, reach};
@@ -18,6 +18,7 @@ use crate::commits::Commits;
 use crate::consumer::with_offsets;
 use crate::lag::Lag;
 use crate::log;
+use crate::lonely::Lonely;
 use crate::sleeping::Sleeping;
 
 pub(crate) struct Context {
@@ -29,8 +30,7 @@ pub(crate) struct Context {
     is_broken: AtomicBool,
     /// Committed offsets were no longer in the topic.
     out_of_range: AtomicBool,
-    /// Looks in a row that found a client without brokers.
-    lonely: AtomicU32,
+    lonely: Lonely,
 }
 
 impl Context {
@@ -43,7 +43,7 @@ impl Context {
             lag,
             is_broken: AtomicBool::new(false),
             out_of_range: AtomicBool::new(false),
-            lonely: AtomicU32::new(0),
+            lonely: Lonely::default(),
         }
     }
 
@@ -127,23 +127,12 @@ impl ClientContext for Context {
 
     fn stats(&self, statistics: rdkafka::Statistics) {
         self.lag.update(&statistics);
-        let lonely = if has_brokers(&statistics) { 0 } else { self.lonely.load(Ordering::Relaxed) + 1 };
-        self.lonely.store(lonely, Ordering::Relaxed);
-        if lonely == LONELY_MAX {
+        if self.lonely.look(&statistics) {
             tracing::error!("the Kafka client has lost its brokers for good: starting anew");
             self.is_broken.store(true, Ordering::Relaxed);
         }
     }
 }
-
-/// A client whose brokers are away keeps trying. One that a starting broker has told of no brokers has forgotten them all, those of its
-/// settings too, and never connects again (librdkafka #5301, open as of 2.15).
-fn has_brokers(statistics: &rdkafka::Statistics) -> bool {
-    statistics.brokers.values().any(|it| matches!(it.source.as_str(), "learned" | "configured"))
-}
-
-/// One may come while brokers are exchanged.
-const LONELY_MAX: u32 = 3;
 
 impl ConsumerContext for Context {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, list: &mut TopicPartitionList) {
@@ -197,33 +186,3 @@ const REVOKE_WAIT_MAX: Duration = Duration::from_secs(8);
 const COMMITTED_WAIT: Duration = Duration::from_secs(10);
 /// Below the time after which the group gives up a member that does not poll.
 const COMMITTED_WAIT_MAX: Duration = Duration::from_secs(60);
-
-#[cfg(test)]
-mod tests {
-    use rdkafka::Statistics;
-    use rdkafka::statistics::Broker;
-
-    use super::*;
-
-    fn knows(sources: &[&str]) -> Statistics {
-        let broker = |it: &&str| ((*it).to_owned(), Broker { source: (*it).to_owned(), state: "DOWN".to_owned(), ..Broker::default() });
-        Statistics { brokers: sources.iter().map(broker).collect(), ..Statistics::default() }
-    }
-
-    #[test]
-    fn a_client_that_has_lost_its_brokers_for_good_is_given_up_and_one_whose_brokers_are_away_is_not() {
-        let context = Context::new(mpsc::channel(1).0, "g");
-        for _ in 0..100 {
-            context.stats(knows(&["logical", "configured"]));
-            context.stats(knows(&["logical", "internal"]));
-            context.stats(knows(&[]));
-            context.stats(knows(&["learned"]));
-        }
-        assert!(!context.is_broken());
-        for _ in 0..LONELY_MAX {
-            assert!(!context.is_broken());
-            context.stats(knows(&["logical", "internal"]));
-        }
-        assert!(context.is_broken());
-    }
-}
