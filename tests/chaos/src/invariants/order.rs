@@ -71,7 +71,7 @@ pub(super) fn nothing_after_the_end(of: &Evidence<'_>) -> Finding {
             "sale.sale.cancel" => {
                 ended.insert(id);
             }
-            "sale.sale.confirm" | "sale.sale.quote" | "sale.sale.create" if ended.contains(id) => {
+            "sale.sale.draft" | "sale.sale.confirm" | "sale.sale.quote" | "sale.sale.create" if ended.contains(id) => {
                 wrong.push(format!("{} of {id} after it was cancelled", entry.operation));
             }
             _ => {}
