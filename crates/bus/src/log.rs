@@ -24,13 +24,13 @@ pub(crate) fn error(error: &KafkaError, reason: &str) {
     tracing::debug!(%error, reason, "kafka client");
 }
 
-/// Of a producer.
+/// For clients that need nothing else. Only those that have statistics look whether they still know any broker.
 #[derive(Default)]
-pub(crate) struct Watched {
+pub(crate) struct Logged {
     pub(crate) lonely: Arc<Lonely>,
 }
 
-impl ClientContext for Watched {
+impl ClientContext for Logged {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         line(level, facility, message);
     }
@@ -41,19 +41,6 @@ impl ClientContext for Watched {
 
     fn stats(&self, statistics: Statistics) {
         self.lonely.look(&statistics);
-    }
-}
-
-/// For clients that need nothing else.
-pub(crate) struct Logged;
-
-impl ClientContext for Logged {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        line(level, facility, message);
-    }
-
-    fn error(&self, failure: KafkaError, reason: &str) {
-        error(&failure, reason);
     }
 }
 

@@ -39,7 +39,7 @@ impl Offsets {
     pub(crate) fn of_named_group(settings: &BusSettings, group: &str) -> Result<Self, Error> {
         let mut config = settings.consumer("offsets", group);
         config.set("group.id", group);
-        let consumer = Mutex::new(Arc::new(config.create_with_context(Logged).map_err(Error::Client)?));
+        let consumer = Mutex::new(Arc::new(config.create_with_context(Logged::default()).map_err(Error::Client)?));
         Ok(Self { config, consumer, brokers: settings.brokers.clone() })
     }
 
@@ -55,7 +55,7 @@ impl Offsets {
     }
 
     fn start_anew(&self) {
-        match self.config.create_with_context(Logged) {
+        match self.config.create_with_context(Logged::default()) {
             Ok(anew) => {
                 let old = std::mem::replace(&mut *self.consumer.lock().expect("nobody panics with it"), Arc::new(anew));
                 // It ends its threads, which takes a moment.

@@ -12,7 +12,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 
 use crate::fullness::{Fullness, OnTheWay};
-use crate::log::Watched;
+use crate::log::Logged;
 use crate::lonely::Lonely;
 use crate::{BusSettings, Error, headers};
 
@@ -89,13 +89,13 @@ pub struct Producer {
 
 #[derive(Clone)]
 struct Client {
-    inner: FutureProducer<Watched>,
+    inner: FutureProducer<Logged>,
     lonely: Arc<Lonely>,
 }
 
 impl Client {
     fn new(config: &ClientConfig) -> Result<Self, KafkaError> {
-        let context = Watched::default();
+        let context = Logged::default();
         let lonely = Arc::clone(&context.lonely);
         Ok(Self { inner: config.create_with_context(context)?, lonely })
     }
@@ -125,13 +125,13 @@ impl Producer {
         })
     }
 
-    fn inner(&self) -> FutureProducer<Watched> {
+    fn inner(&self) -> FutureProducer<Logged> {
         let client = self.client.read().expect("nobody panics with it").clone();
         if client.lonely.is_for_good() { self.replaced() } else { client.inner }
     }
 
     /// What is queued in the old one will not be confirmed, and is produced again by whoever stored it.
-    fn replaced(&self) -> FutureProducer<Watched> {
+    fn replaced(&self) -> FutureProducer<Logged> {
         let mut client = self.client.write().expect("nobody panics with it");
         // Somebody else may have been faster.
         if client.lonely.is_for_good() {

@@ -6,6 +6,7 @@
 pub mod commits;
 mod database;
 mod eventually;
+mod orders;
 pub mod own;
 pub mod records;
 mod roles;
@@ -15,6 +16,7 @@ pub mod shared;
 
 pub use database::{database, empty_database};
 pub use eventually::{eventually, eventually_eq};
+pub use orders::order;
 pub use own::Server;
 pub use roles::Logins;
 pub use service::{Service, ServiceBuilder};

@@ -14,10 +14,7 @@ use contracts::wire::{Change, ChangeKind, Changed, Entity, Outcome, OutcomeState
 use dead_letter_replayer::Settings;
 use dead_letter_replayer::config::{ApiSettings, RelaySettings, RetentionSettings};
 use dead_letter_replayer::retention::Keeper;
-use domain::{
-    AggregateKey, ConnectionId, Currency, Customer, EntityKind, EntityRef, ErpCommand, FinancialState, FulfillmentState, Money, MoneyPair,
-    Operation, OperationKey, Order, OrderTotals,
-};
+use domain::{AggregateKey, ConnectionId, Customer, EntityKind, EntityRef, ErpCommand, Operation, OperationKey};
 use fault::{Class, Fault};
 use pipeline::{Origin, Partition, Record, Source as _, SourceEvent};
 use service_kit::{AdminSettings, Life, TelemetrySettings, Validate as _};
@@ -201,39 +198,7 @@ async fn a_replay_and_a_discard_tell_others_what_became_of_the_command() {
     assert_eq!(said, expected);
 }
 
-fn order() -> Order {
-    let zero = MoneyPair::same(Money::zero(Currency::EUR));
-    Order {
-        id: "9".to_owned(),
-        display_number: "#9".to_owned(),
-        buyer: None,
-        billing_address: None,
-        shipping_address: None,
-        lines: Vec::new(),
-        shipping_lines: Vec::new(),
-        coupons: Vec::new(),
-        payments: Vec::new(),
-        gateways: Vec::new(),
-        po_number: String::new(),
-        note: String::new(),
-        attributes: Vec::new(),
-        tags: Vec::new(),
-        shop_currency: Currency::EUR,
-        presentment_currency: Currency::EUR,
-        taxes_included: true,
-        totals: OrderTotals { lines: zero, discounts: zero, shipping: zero, tax: zero, tip: zero, total: zero, current_total: zero },
-        financial_state: FinancialState::Paid,
-        fulfillment_state: FulfillmentState::Unfulfilled,
-        cancelled_at: None,
-        cancel_reason: String::new(),
-        placed_at: None,
-        channel: "web".to_owned(),
-        company: None,
-        test: false,
-    }
-}
-
-/// A version of it, as order-router reads it.
+/// A version of an order, as order-router reads it.
 fn order_record(sequence: u64) -> Record {
     let connection: ConnectionId = "shop-eu".parse().unwrap();
     let change = Change {
@@ -245,7 +210,7 @@ fn order_record(sequence: u64) -> Record {
         channel: String::new(),
         changed_paths: Vec::new(),
     };
-    let changed = Changed { change, entity: Entity::Order(Box::new(order())) };
+    let changed = Changed { change, entity: Entity::Order(Box::new(testkit::order("9"))) };
     let mut headers = Headers::default();
     headers.push(headers::CE_ID, Uuid::from_u128(sequence.into()).to_string());
     headers.push(headers::CE_TYPE, changed.type_name());

@@ -22,7 +22,7 @@ pub(crate) struct Broker {
 
 impl Broker {
     pub(crate) fn connect(settings: &BusSettings) -> Result<Self, Error> {
-        let admin = settings.admin("topics").create_with_context(Logged).map_err(Error::Client)?;
+        let admin = settings.admin("topics").create_with_context(Logged::default()).map_err(Error::Client)?;
         Ok(Self { admin: std::sync::Arc::new(admin), brokers: settings.brokers.clone() })
     }
 

@@ -25,7 +25,8 @@ pub(crate) async fn behind(settings: &BusSettings, topic: &str) -> Result<Option
 }
 
 async fn groups(settings: &BusSettings) -> Result<Vec<String>, Error> {
-    let consumer: BaseConsumer<Logged> = settings.consumer("groups", "none").create_with_context(Logged).map_err(Error::Client)?;
+    let consumer: BaseConsumer<Logged> =
+        settings.consumer("groups", "none").create_with_context(Logged::default()).map_err(Error::Client)?;
     let listed = tokio::task::spawn_blocking(move || {
         consumer.fetch_group_list(None, WAIT).map(|it| it.groups().iter().map(|group| group.name().to_owned()).collect())
     });

@@ -7,10 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use contracts::headers::{self, Headers};
 use contracts::wire::{Outcome, OutcomeState, Wire as _};
-use domain::{
-    AggregateKey, Buyer, Currency, ErpCommand, FinancialState, FulfillmentState, Money, MoneyPair, Operation, OperationKey, Order,
-    OrderTotals,
-};
+use domain::{AggregateKey, Buyer, ErpCommand, Operation, OperationKey, Order};
 use erp_adapter::act::{Act, Report};
 use erp_adapter::actor::EffectActor;
 use erp_adapter::claims::Claims;
@@ -400,33 +397,6 @@ pub(crate) fn order_of(id: &str, email: &str) -> Order {
 
 /// `customer`: the buyer's account, empty for guests.
 pub(crate) fn order_by(id: &str, customer: &str, email: &str) -> Order {
-    let zero = MoneyPair::same(Money::zero(Currency::EUR));
-    Order {
-        id: id.to_owned(),
-        display_number: format!("#{id}"),
-        buyer: Some(Buyer { customer_id: customer.to_owned(), email: email.to_owned(), ..Buyer::default() }),
-        billing_address: None,
-        shipping_address: None,
-        lines: Vec::new(),
-        shipping_lines: Vec::new(),
-        coupons: Vec::new(),
-        payments: Vec::new(),
-        gateways: Vec::new(),
-        po_number: String::new(),
-        note: String::new(),
-        attributes: Vec::new(),
-        tags: Vec::new(),
-        shop_currency: Currency::EUR,
-        presentment_currency: Currency::EUR,
-        taxes_included: true,
-        totals: OrderTotals { lines: zero, discounts: zero, shipping: zero, tax: zero, tip: zero, total: zero, current_total: zero },
-        financial_state: FinancialState::Paid,
-        fulfillment_state: FulfillmentState::Unfulfilled,
-        cancelled_at: None,
-        cancel_reason: String::new(),
-        placed_at: None,
-        channel: "web".to_owned(),
-        company: None,
-        test: false,
-    }
+    let buyer = Buyer { customer_id: customer.to_owned(), email: email.to_owned(), ..Buyer::default() };
+    Order { buyer: Some(buyer), ..testkit::order(id) }
 }

@@ -6,8 +6,8 @@ use contracts::headers::{self, Headers};
 use contracts::wire::{Change, ChangeKind, Changed, Entity, Outcome, OutcomeState, Wire as _};
 use contracts::{ids, topics};
 use domain::{
-    AggregateKey, Availability, ConnectionId, Currency, Decimal, EntityKind, EntityRef, FinancialState, FulfillmentState, Money, MoneyPair,
-    OpenSale, Order, OrderLine, OrderTotals, Sku, StockLevel,
+    AggregateKey, Availability, ConnectionId, Currency, Decimal, EntityKind, EntityRef, Money, MoneyPair, OpenSale, Order, OrderLine, Sku,
+    StockLevel,
 };
 use pipeline::{Origin, OutRecord, Partition, Record};
 use uuid::Uuid;
@@ -40,34 +40,7 @@ pub(super) fn order(id: &str, lines: &[(&str, i64)]) -> Order {
         requires_shipping: true,
         gift_card: false,
     };
-    Order {
-        id: id.to_owned(),
-        display_number: format!("#{id}"),
-        buyer: None,
-        billing_address: None,
-        shipping_address: None,
-        lines: lines.iter().map(line).collect(),
-        shipping_lines: Vec::new(),
-        coupons: Vec::new(),
-        payments: Vec::new(),
-        gateways: Vec::new(),
-        po_number: String::new(),
-        note: String::new(),
-        attributes: Vec::new(),
-        tags: Vec::new(),
-        shop_currency: Currency::EUR,
-        presentment_currency: Currency::EUR,
-        taxes_included: true,
-        totals: OrderTotals { lines: zero, discounts: zero, shipping: zero, tax: zero, tip: zero, total: zero, current_total: zero },
-        financial_state: FinancialState::Paid,
-        fulfillment_state: FulfillmentState::Unfulfilled,
-        cancelled_at: None,
-        cancel_reason: String::new(),
-        placed_at: None,
-        channel: "web".to_owned(),
-        company: None,
-        test: false,
-    }
+    Order { lines: lines.iter().map(line).collect(), ..testkit::order(id) }
 }
 
 pub(super) fn order_record(sequence: u64, order: Order) -> Record {

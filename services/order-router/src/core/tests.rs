@@ -45,23 +45,9 @@ fn euros(amount: i64) -> MoneyPair {
 /// Two mugs for Germany, not paid.
 fn order() -> Order {
     Order {
-        id: "7".to_owned(),
         display_number: "#1007".to_owned(),
-        buyer: None,
-        billing_address: None,
         shipping_address: Some(Address { country_code: "DE".to_owned(), ..Address::default() }),
         lines: vec![line("l1", 2)],
-        shipping_lines: Vec::new(),
-        coupons: Vec::new(),
-        payments: Vec::new(),
-        gateways: Vec::new(),
-        po_number: String::new(),
-        note: String::new(),
-        attributes: Vec::new(),
-        tags: Vec::new(),
-        shop_currency: Currency::EUR,
-        presentment_currency: Currency::EUR,
-        taxes_included: true,
         totals: OrderTotals {
             lines: euros(20),
             discounts: euros(0),
@@ -72,13 +58,7 @@ fn order() -> Order {
             current_total: euros(20),
         },
         financial_state: FinancialState::Pending,
-        fulfillment_state: FulfillmentState::Unfulfilled,
-        cancelled_at: None,
-        cancel_reason: String::new(),
-        placed_at: None,
-        channel: "web".to_owned(),
-        company: None,
-        test: false,
+        ..testkit::order("7")
     }
 }
 

@@ -6,8 +6,8 @@ use contracts::headers::{self, Headers};
 use contracts::wire::{Change, ChangeKind, Changed, Entity, Outcome, OutcomeState, Reference, Wire as _};
 use contracts::{ids, topics};
 use domain::{
-    Address, Buyer, ConnectionId, Currency, Customer, Decimal, FinancialState, FulfillmentState, Money, MoneyPair, Order, OrderLine,
-    OrderTotals, Refund, RefundLine, Restock,
+    Address, Buyer, ConnectionId, Currency, Customer, Decimal, FinancialState, Money, MoneyPair, Order, OrderLine, OrderTotals, Refund,
+    RefundLine, Restock,
 };
 use pipeline::{Origin, Partition, Record};
 use uuid::Uuid;
@@ -45,32 +45,12 @@ pub(super) fn order(id: &str, financial_state: FinancialState) -> Order {
         current_total: euros(10),
     };
     Order {
-        id: id.to_owned(),
-        display_number: format!("#{id}"),
         buyer: Some(Buyer { customer_id: "9".to_owned(), ..Buyer::default() }),
-        billing_address: None,
         shipping_address: Some(Address { country_code: "DE".to_owned(), ..Address::default() }),
         lines: vec![line],
-        shipping_lines: Vec::new(),
-        coupons: Vec::new(),
-        payments: Vec::new(),
-        gateways: Vec::new(),
-        po_number: String::new(),
-        note: String::new(),
-        attributes: Vec::new(),
-        tags: Vec::new(),
-        shop_currency: Currency::EUR,
-        presentment_currency: Currency::EUR,
-        taxes_included: true,
         totals,
         financial_state,
-        fulfillment_state: FulfillmentState::Unfulfilled,
-        cancelled_at: None,
-        cancel_reason: String::new(),
-        placed_at: None,
-        channel: "web".to_owned(),
-        company: None,
-        test: false,
+        ..testkit::order(id)
     }
 }
 
