@@ -16,7 +16,7 @@ PROGRAMS=(storefront-ingest order-router erp-adapter inventory-sync dead-letter-
 say() { printf '%s\n' "$*" >&2; }
 
 prepare() {
-  mkdir -p "$WORK/logs" "$WORK/tmp"
+  mkdir -p "$WORK/logs" "$WORK/tmp" "$WORK/kept"
   git worktree prune
   if [ -e "$TREE/.git" ]; then
     git -C "$TREE" checkout --quiet --force --detach "$(git rev-parse HEAD)"
@@ -51,7 +51,11 @@ build_ahead() {
 run() {
   local log=$WORK/logs/$1.log
   TMPDIR=$WORK/tmp TRADEWIND_BUILT=1 target/debug/chaos --programs "$WORK/programs/$2" --schedule "$HERE/schedules/$3" >"$log" 2>&1 || true
-  rm -rf "${WORK:?}/tmp"/*
+  # What a broken product leaves behind teaches nothing; what the product as it is leaves is a fault to be found.
+  case $1 in
+    unbroken-*) mv "$WORK/tmp"/* "$WORK/kept/" 2>/dev/null || true ;;
+    *) rm -rf "${WORK:?}/tmp"/* ;;
+  esac
   if grep -q '^everything holds' "$log"; then echo none; else sed -n 's/^red: //p' "$log" | grep . || echo "nothing told, see $log"; fi
 }
 
@@ -98,5 +102,5 @@ for index in "${!PATCHES[@]}"; do
   echo "| $name: $(header "$patch" Guard) | $(header "$patch" Schedule) | $(header "$patch" Red) | $red |"
   if ! grep -qw -- "$(header "$patch" Red)" <<<"$red"; then FAILED=1; fi
 done
-if [ $FAILED = 1 ]; then say "a guard can be broken unseen, or the product does not hold; the logs are in $WORK/logs"; fi
+if [ $FAILED = 1 ]; then say "a guard can be broken unseen, or the product does not hold; the logs are in $WORK/logs, the folders in $WORK/kept"; fi
 exit $FAILED
