@@ -12,7 +12,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 pub async fn migrate(settings: &StoreSettings) -> Result<(), Error> {
     let settings = StoreSettings { connections_max: 1, acquire_timeout: Duration::from_secs(30), ..settings.clone() };
     let store = Store::open(&settings).await?;
-    let migrated = MIGRATIONS.run(store.pool()).await.map_err(Error::Migrate);
+    let migrated = MIGRATIONS.run(&*store.pool()).await.map_err(Error::Migrate);
     store.close().await;
     migrated
 }

@@ -50,10 +50,10 @@ pub async fn try_out(store: &Store) -> Result<(), Error> {
         .await
 }
 
-/// The oldest of an instance, in arrival order.
-pub async fn oldest(store: &Store, instance: &str, limit: i64) -> Result<Vec<Spooled>, Error> {
-    let sql = "select id, record from ingest.spool where instance = $1 order by id limit $2";
-    let rows = sqlx::query(sql).bind(instance).bind(limit).fetch_all(store.pool()).await?;
+/// The oldest of an instance behind that row, in arrival order; 0 is before all.
+pub async fn oldest(store: &Store, instance: &str, behind: i64, limit: i64) -> Result<Vec<Spooled>, Error> {
+    let sql = "select id, record from ingest.spool where instance = $1 and id > $2 order by id limit $3";
+    let rows = sqlx::query(sql).bind(instance).bind(behind).bind(limit).fetch_all(store.pool()).await?;
     rows.iter().map(|row| Ok(Spooled { id: row.try_get("id")?, record: decode_record(row.try_get("record")?)? })).collect()
 }
 

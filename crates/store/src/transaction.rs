@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgPool};
 
 use crate::Error;
+use crate::pool::{Pool, in_time};
 
 /// What a transaction's closure works with.
 pub type Tx = sqlx::PgConnection;
@@ -25,6 +26,10 @@ pub struct StoreSettings {
     /// How long a caller waits for a connection.
     #[serde(with = "humantime_serde", default = "default_acquire")]
     pub acquire_timeout: Duration,
+    /// How long a statement or a transaction may take until its connection is given up: the database's host is gone, or hangs.
+    /// Longer than the longest statement, which the account asks.
+    #[serde(with = "humantime_serde", default = "default_answer")]
+    pub answer_timeout: Duration,
 }
 
 fn default_connections() -> u32 {
@@ -35,28 +40,39 @@ fn default_acquire() -> Duration {
     Duration::from_secs(5)
 }
 
+fn default_answer() -> Duration {
+    Duration::from_secs(120)
+}
+
 impl StoreSettings {
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), password_file: None, connections_max: default_connections(), acquire_timeout: default_acquire() }
+        Self {
+            url: url.into(),
+            password_file: None,
+            connections_max: default_connections(),
+            acquire_timeout: default_acquire(),
+            answer_timeout: default_answer(),
+        }
     }
 }
 
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    answer_timeout: Duration,
 }
 
 impl Store {
     /// Connects once, so that a wrong address is found at start.
     pub async fn open(settings: &StoreSettings) -> Result<Self, Error> {
-        let pool = Self::connect(settings)?;
-        pool.acquire().await?;
-        Ok(Self { pool })
+        let store = Self::open_lazily(settings)?;
+        store.pool.acquire().await?;
+        Ok(store)
     }
 
     /// Connects when first used: for a door that opens before its database is there.
     pub fn open_lazily(settings: &StoreSettings) -> Result<Self, Error> {
-        Ok(Self { pool: Self::connect(settings)? })
+        Ok(Self { pool: Self::connect(settings)?, answer_timeout: settings.answer_timeout })
     }
 
     fn connect(settings: &StoreSettings) -> Result<PgPool, Error> {
@@ -65,8 +81,17 @@ impl Store {
             let password = std::fs::read_to_string(file).map_err(|source| Error::Url(sqlx::Error::Io(source)))?;
             options = options.password(password.trim_end());
         }
-        // A transaction that its process forgot would hold locks for ever.
-        let options = options.options([("idle_in_transaction_session_timeout", "30s"), ("lock_timeout", "30s")]);
+        let options = options.options([
+            // A transaction that its process forgot would hold locks for ever.
+            ("idle_in_transaction_session_timeout", "30s"),
+            ("lock_timeout", "30s"),
+            // And a host of ours that vanished its sessions, with their advisory locks, for hours: whoever waits would not take over.
+            ("tcp_keepalives_idle", "30"),
+            ("tcp_keepalives_interval", "10"),
+            ("tcp_keepalives_count", "3"),
+            // So would a statement that nobody waits for any more.
+            ("client_connection_check_interval", "10s"),
+        ]);
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections_max)
             .acquire_timeout(settings.acquire_timeout)
@@ -82,20 +107,24 @@ impl Store {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, Error>> + Send + 'static,
     {
-        let pool = self.pool.clone();
+        let (pool, answer_timeout) = (self.pool.clone(), self.answer_timeout);
         let run = async move {
-            #[expect(clippy::disallowed_methods, reason = "the one place that may begin")]
-            let mut transaction = pool.begin().await?;
-            let done = work(&mut transaction).await?;
-            transaction.commit().await?;
-            Ok(done)
+            let mut connection = pool.acquire().await?;
+            let whole = async {
+                let mut transaction = connection.begin().await?;
+                let done = work(&mut transaction).await?;
+                transaction.commit().await?;
+                Ok(done)
+            };
+            let answer = tokio::time::timeout(answer_timeout, whole).await;
+            in_time(answer, &mut connection)
         };
         tokio::spawn(run).await.unwrap_or(Err(Error::Panicked))
     }
 
     /// For single statements, which commit by themselves.
-    pub fn pool(&self) -> &PgPool {
-        &self.pool
+    pub fn pool(&self) -> Pool<'_> {
+        Pool { connections: &self.pool, deadline: self.answer_timeout }
     }
 
     pub async fn close(&self) {

@@ -68,7 +68,7 @@ async fn the_door_spools_and_drains_under_its_role() {
     spool::put(&store, "a", &out("raw")).await.unwrap();
     run(&store, "update ingest.spool set received_at = now() - interval '1 hour'").await.unwrap();
     assert_eq!(spool::adopt(&store, "b").await.unwrap(), 1);
-    let ids: Vec<_> = spool::oldest(&store, "b", 10).await.unwrap().iter().map(|it| it.id).collect();
+    let ids: Vec<_> = spool::oldest(&store, "b", 0, 10).await.unwrap().iter().map(|it| it.id).collect();
     spool::claim(&store, &ids, Duration::from_secs(1)).await.unwrap();
     assert_eq!(spool::backlog(&store, None).await.unwrap().records, 1);
     spool::remove(&store, &ids).await.unwrap();

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use rand::{Rng as _, SeedableRng as _};
 use store::{Error, Store, StoreSettings};
 
@@ -72,6 +73,25 @@ async fn a_database_that_is_away_is_an_outage_and_a_missing_table_is_a_question_
     let store = Store::open(&StoreSettings::new(testkit::database().await)).await.unwrap();
     let error = Error::from(sqlx::query("select 1 from nothing").execute(store.pool()).await.unwrap_err());
     assert!(matches!(error, Error::Schema(_)), "{error:?}");
+}
+
+/// A host that vanished never answers, and TCP never says so.
+#[tokio::test]
+async fn a_database_that_does_not_answer_holds_nobody_for_ever() {
+    let settings =
+        StoreSettings { connections_max: 1, answer_timeout: Duration::from_millis(200), ..StoreSettings::new(testkit::database().await) };
+    let store = Store::open(&settings).await.unwrap();
+    let silent = "select pg_sleep(600)";
+    let statement = async { sqlx::query(silent).execute(store.pool()).await.map(drop).map_err(Error::from) };
+    let row = async { sqlx::query(silent).fetch_one(store.pool()).await.map(drop).map_err(Error::from) };
+    let transaction = store.transaction(move |tx| Box::pin(async move { Ok(sqlx::query(silent).execute(&mut *tx).await.map(drop)?) }));
+    for silence in [statement.boxed(), row.boxed(), transaction.boxed()] {
+        let given_up = tokio::time::timeout(Duration::from_secs(60), silence).await.expect("nobody waits for ever");
+        assert!(matches!(given_up, Err(Error::Unavailable(_))), "{given_up:?}");
+        // Its connection is not the next one's.
+        let one: i32 = sqlx::query_scalar("select 1").fetch_one(store.pool()).await.unwrap();
+        assert_eq!(one, 1);
+    }
 }
 
 /// A plan that was made while its table was new believes in such a key, and goes on to read the whole table for every row.

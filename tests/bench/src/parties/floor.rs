@@ -91,7 +91,7 @@ pub(crate) async fn batches(mut stage: Stage, orders: FloorOrders) -> anyhow::Re
     let (maker, permits, mut tasks) = (Arc::new(maker), Arc::new(Semaphore::new(4)), JoinSet::new());
     while let Some(batch) = arrived.recv().await {
         let permit = Arc::clone(&permits).acquire_owned().await?;
-        let (maker, pool, producer, meter) = (Arc::clone(&maker), store.pool().clone(), producer.clone(), Arc::clone(&meter));
+        let (maker, pool, producer, meter) = (Arc::clone(&maker), (*store.pool()).clone(), producer.clone(), Arc::clone(&meter));
         tasks.spawn(async move {
             let count = batch.len() as u64;
             maker.batch(batch, &pool, &producer).await?;
