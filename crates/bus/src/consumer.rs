@@ -66,7 +66,7 @@ impl Consumer {
     /// Joins `group` (without prefix) and starts to read `topics` (full names, see [`BusSettings::topic`]).
     pub fn start(settings: &BusSettings, client_id: &str, group: &str, topics: &[&str]) -> Result<(Self, Arc<ConsumerHandle>), Error> {
         let (sender, events) = mpsc::channel(EVENTS_IN_CHANNEL);
-        let context = Context::new(sender.clone(), group);
+        let context = Context::new(sender.downgrade(), group);
         let mut config = settings.consumer(client_id, group);
         // The lag comes from them.
         config.set("statistics.interval.ms", "5000");

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fault::{Class, Classify};
 use pipeline::{OutRecord, Partition, Position};
@@ -91,13 +91,25 @@ pub struct Producer {
 struct Client {
     inner: FutureProducer<Logged>,
     lonely: Arc<Lonely>,
+    since: Instant,
 }
 
 impl Client {
     fn new(config: &ClientConfig) -> Result<Self, KafkaError> {
         let context = Logged::default();
         let lonely = Arc::clone(&context.lonely);
-        Ok(Self { inner: config.create_with_context(context)?, lonely })
+        Ok(Self { inner: config.create_with_context(context)?, lonely, since: Instant::now() })
+    }
+
+    /// Why it will never produce again, whatever the broker does. A client that lacks a right breaks at once and again: one that
+    /// is young is kept, and refuses all the same.
+    fn lost(&self) -> Option<String> {
+        let why = match self.inner.client().fatal_error() {
+            Some((_, why)) => why,
+            None if self.lonely.is_for_good() => "it has lost all its brokers".to_owned(),
+            None => return None,
+        };
+        (self.since.elapsed() >= KEPT).then_some(why)
     }
 }
 
@@ -127,15 +139,15 @@ impl Producer {
 
     fn inner(&self) -> FutureProducer<Logged> {
         let client = self.client.read().expect("nobody panics with it").clone();
-        if client.lonely.is_for_good() { self.replaced() } else { client.inner }
+        if client.lost().is_some() { self.replaced() } else { client.inner }
     }
 
     /// What is queued in the old one will not be confirmed, and is produced again by whoever stored it.
     fn replaced(&self) -> FutureProducer<Logged> {
         let mut client = self.client.write().expect("nobody panics with it");
         // Somebody else may have been faster.
-        if client.lonely.is_for_good() {
-            tracing::error!("the Kafka client has lost its brokers for good: another one takes its place");
+        if let Some(why) = client.lost() {
+            tracing::error!(why, "the Kafka client is broken for good: another one takes its place");
             match Client::new(&self.config) {
                 Ok(anew) => {
                     let old = std::mem::replace(&mut *client, anew);
@@ -225,5 +237,7 @@ impl Producer {
     }
 }
 
+/// Between two clients of one producer.
+const KEPT: Duration = Duration::from_secs(1);
 /// How long a record waits in the queue before whoever stored it hears of it.
 const RELAY_PATIENCE: Duration = Duration::from_secs(30);

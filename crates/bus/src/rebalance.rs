@@ -24,7 +24,8 @@ use crate::sleeping::Sleeping;
 pub(crate) struct Context {
     pub(crate) commits: Commits,
     pub(crate) sleeping: Sleeping,
-    events: mpsc::Sender<SourceEvent>,
+    /// The poll thread has the other one: when that ends, so does the source.
+    events: mpsc::WeakSender<SourceEvent>,
     lag: Lag,
     /// The process can't go on with this client: the poll loop ends, and with it the source.
     is_broken: AtomicBool,
@@ -34,7 +35,7 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(events: mpsc::Sender<SourceEvent>, group: &str) -> Self {
+    pub(crate) fn new(events: mpsc::WeakSender<SourceEvent>, group: &str) -> Self {
         let (commits, sleeping, lag) = (Commits::default(), Sleeping::default(), Lag::of_group(group));
         Self {
             commits,
@@ -95,15 +96,19 @@ impl Context {
     }
 
     fn tell(&self, event: SourceEvent) {
-        if self.events.blocking_send(event).is_err() {
+        if self.send(event).is_none() {
             tracing::debug!("nobody reads this consumer any more");
         }
+    }
+
+    fn send(&self, event: SourceEvent) -> Option<()> {
+        self.events.upgrade()?.blocking_send(event).ok()
     }
 
     /// Waits for the engine to settle what is out. It answers within its own grace period; this one is the net below it.
     fn ask_engine(&self, partitions: Vec<Partition>) -> Option<Vec<(Partition, i64)>> {
         let (answer, mut answered) = oneshot::channel();
-        self.events.blocking_send(SourceEvent::Revoked { partitions, answer }).ok()?;
+        self.send(SourceEvent::Revoked { partitions, answer })?;
         let deadline = Instant::now() + REVOKE_WAIT_MAX;
         while Instant::now() < deadline {
             match answered.try_recv() {

