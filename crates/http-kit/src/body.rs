@@ -1,6 +1,9 @@
 //! Reads a request's body whole, within limits: nothing compressed, nothing too large, nothing that drips.
 
 mod paced;
+mod room;
+
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -10,11 +13,15 @@ use http_body_util::BodyExt;
 
 pub(crate) use paced::Paced;
 pub use paced::{Pace, TooSlow};
+pub use room::{Room, Share};
 
 use crate::Problem;
 
 /// Memory is taken as bytes arrive: an announced length is a promise of the client, no reason to reserve it.
 const FIRST_ALLOCATION_MAX: usize = 64 * 1024;
+
+/// For a client that found no room.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +31,8 @@ pub enum BodyError {
     Encoded,
     #[error("the body is larger than {max} bytes")]
     TooLarge { max: usize },
+    #[error("too many bodies are read at once; send it again later")]
+    NoRoom,
     #[error("the body came too slowly")]
     TooSlow,
     #[error("the body ended early")]
@@ -36,6 +45,7 @@ impl BodyError {
         match self {
             Self::Encoded => "body_encoded",
             Self::TooLarge { .. } => "body_too_large",
+            Self::NoRoom => "body_no_room",
             Self::TooSlow => "body_too_slow",
             Self::Broken => "body_broken",
         }
@@ -54,14 +64,16 @@ pub fn precheck(headers: &HeaderMap, max: usize) -> Result<(), BodyError> {
     }
 }
 
-/// The whole body, at most `max` bytes of it. Reading stops at the first byte over the limit.
-pub async fn read(headers: &HeaderMap, body: Body, max: usize) -> Result<Bytes, BodyError> {
+/// The whole body, at most `max` bytes of it, as long as its share of the server's memory can grow. Reading stops at the first byte
+/// over a limit.
+pub async fn read(headers: &HeaderMap, body: Body, max: usize, share: &mut Share) -> Result<Bytes, BodyError> {
     precheck(headers, max)?;
     let mut body = body;
     let Some(first) = next(&mut body).await? else { return Ok(Bytes::new()) };
     if first.len() > max {
         return Err(BodyError::TooLarge { max });
     }
+    share.grow(first.len())?;
     // Most deliveries fit into one read of the socket: those are not copied.
     let announced = content_length(headers).and_then(|it| usize::try_from(it).ok());
     if announced == Some(first.len()) {
@@ -73,6 +85,7 @@ pub async fn read(headers: &HeaderMap, body: Body, max: usize) -> Result<Bytes, 
         if whole.len() + data.len() > max {
             return Err(BodyError::TooLarge { max });
         }
+        share.grow(data.len())?;
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())
@@ -106,10 +119,12 @@ impl From<BodyError> for Problem {
         let (status, title) = match error {
             BodyError::Encoded => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Encoded body"),
             BodyError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "Body too large"),
+            BodyError::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, "Too many bodies"),
             BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "Body too slow"),
             BodyError::Broken => (StatusCode::BAD_REQUEST, "Body incomplete"),
         };
-        Problem::new(status, error.code(), title, error.to_string())
+        let problem = Problem::new(status, error.code(), title, error.to_string());
+        if error == BodyError::NoRoom { problem.retry_after(AGAIN) } else { problem }
     }
 }
 
@@ -125,6 +140,11 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+
+    /// With all the room that there is.
+    async fn read(headers: &HeaderMap, body: Body, max: usize) -> Result<Bytes, BodyError> {
+        super::read(headers, body, max, &mut Room::new(usize::MAX).share()).await
+    }
 
     fn headers(of: &[(header::HeaderName, &str)]) -> HeaderMap {
         of.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
@@ -152,6 +172,19 @@ mod tests {
         let unread = Body::from_stream(stream::once(async { panic!("must not be read") as Result<Bytes, std::io::Error> }));
         let answer = read(&headers(&[(header::CONTENT_LENGTH, "11")]), unread, 10).await;
         assert_eq!(answer, Err(BodyError::TooLarge { max: 10 }));
+    }
+
+    #[tokio::test]
+    async fn all_bodies_together_take_no_more_than_their_room() {
+        let room = Room::new(10);
+        let (mut first, mut second) = (room.share(), room.share());
+        let read =
+            async |sizes: &[usize], share: &mut Share| super::read(&HeaderMap::new(), chunks(sizes), 10, share).await.map(|it| it.len());
+        assert_eq!(read(&[3, 3], &mut first).await, Ok(6));
+        assert_eq!(read(&[4, 1], &mut second).await, Err(BodyError::NoRoom));
+        assert_eq!(read(&[1], &mut room.share()).await, Err(BodyError::NoRoom), "as long as somebody holds it");
+        drop(second);
+        assert_eq!(read(&[2, 2], &mut room.share()).await, Ok(4));
     }
 
     #[tokio::test]

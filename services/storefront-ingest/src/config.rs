@@ -33,6 +33,7 @@ pub struct Settings {
 pub struct DoorSettings {
     pub listen: SocketAddr,
     pub body_bytes_max: usize,
+    pub bodies_bytes_max: usize,
     #[serde(with = "humantime_serde")]
     pub kafka_budget: Duration,
     #[serde(with = "humantime_serde")]
@@ -167,6 +168,9 @@ impl DoorSettings {
         if self.body_bytes_max == 0 || self.body_bytes_max > BODY_BYTES_MAX {
             problems.push(format!("door.body_bytes_max: 1 to {BODY_BYTES_MAX}, the raw topic takes no larger records"));
         }
+        if self.bodies_bytes_max < self.body_bytes_max {
+            problems.push("door.bodies_bytes_max: at least body_bytes_max, or the largest body never finds room".to_owned());
+        }
         if self.spool_bytes_max < BODY_BYTES_MAX as u64 {
             problems.push(format!("door.spool_bytes_max: at least {BODY_BYTES_MAX}, the largest body"));
         }
@@ -222,6 +226,7 @@ mod tests {
         assert!(said(|it| it.kafka_budget = Duration::ZERO).contains("above zero"));
         assert!(said(|it| it.spool_budget = Duration::from_secs(3)).contains("more than 4s together"));
         assert!(said(|it| it.body_bytes_max = (4 << 20) + 1).contains("1 to 4194304"));
+        assert!(said(|it| it.bodies_bytes_max = 1000).contains("never finds room"));
         assert!(said(|it| it.spool_bytes_max = 1000).contains("the largest body"));
         assert!(said(|it| it.connections_max = 0).contains("nobody gets in"));
         assert!(problems(|it| it.mapper.spool_interval = Duration::ZERO)[0].contains("spool_interval"));

@@ -19,6 +19,7 @@ use connector::{Platforms, StorefrontConnection};
 use contracts::topics::{self, Parking, groups};
 use domain::ConnectionId;
 use http_kit::Limits;
+use http_kit::body::Room;
 use pipeline::{Engine, EngineSettings};
 use service_kit::{Ended, Life, ServiceInfo, Startup, Tasks};
 use store::decisions::DecisionLedger;
@@ -80,6 +81,7 @@ pub async fn run(settings: Settings, platforms: Platforms, life: Life) -> anyhow
         instance: instance.clone(),
         raw_topic: raw_topic.clone(),
         settings: settings.door.clone(),
+        room: Room::new(settings.door.bodies_bytes_max),
         metrics: metrics.clone(),
         oversize: Oversize::default(),
         pulse: Arc::clone(&pulse),

@@ -97,7 +97,7 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::body::{self, BodyError};
+    use crate::body::{self, BodyError, Room};
 
     const PACE: Pace = Pace { grace: Duration::from_secs(2), rate: 100, total: Duration::from_secs(10) };
 
@@ -109,7 +109,7 @@ mod tests {
         });
         let started = Instant::now();
         let paced = Body::new(Paced::new(Body::from_stream(source), PACE));
-        let read = body::read(&HeaderMap::new(), paced, 1 << 20).await;
+        let read = body::read(&HeaderMap::new(), paced, 1 << 20, &mut Room::new(1 << 20).share()).await;
         (read.map(|it| it.len()), started.elapsed())
     }
 

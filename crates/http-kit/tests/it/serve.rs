@@ -56,7 +56,7 @@ fn router() -> Router {
 
 async fn length(request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    match body::read(&parts.headers, body, BODY_MAX).await {
+    match body::read(&parts.headers, body, BODY_MAX, &mut body::Room::new(BODY_MAX).share()).await {
         Ok(body) => body.len().to_string().into_response(),
         Err(error) => error.into_response(),
     }

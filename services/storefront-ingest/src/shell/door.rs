@@ -15,7 +15,7 @@ use connector::StorefrontConnection;
 use domain::ConnectionId;
 use http::{HeaderMap, StatusCode};
 use http_kit::Problem;
-use http_kit::body::{self, BodyError};
+use http_kit::body::{self, BodyError, Room};
 use kill_point::{Point, reach};
 use pipeline::OutRecord;
 use store::Store;
@@ -42,6 +42,7 @@ pub struct Door {
     /// The raw topic's full name.
     pub raw_topic: String,
     pub settings: DoorSettings,
+    pub room: Room,
     pub metrics: Metrics,
     pub oversize: Oversize,
     pub pulse: Arc<Pulse>,
@@ -92,7 +93,9 @@ impl Door {
             return unsigned("The signature header is missing, or is none. Nothing of the body was read.");
         }
         let limit = self.settings.body_bytes_max;
-        let bytes = body::read(headers, body, limit).await.inspect_err(|error| {
+        // Held until it is durable.
+        let mut share = self.room.share();
+        let bytes = body::read(headers, body, limit, &mut share).await.inspect_err(|error| {
             if matches!(error, BodyError::TooLarge { .. }) {
                 self.oversize.note(&self.store, name, &connection.webhooks.facts(id, headers, &[]), limit);
             }

@@ -17,10 +17,10 @@ pub struct Oversize {
 impl Oversize {
     /// Returns at once; the line is written behind the answer.
     pub fn note(&self, store: &Store, connection: &str, facts: &DeliveryFacts, limit: usize) {
-        tracing::error!(connection, topic = facts.topic, limit, "a delivery over the size limit was refused, its sender will give it up");
         if !self.is_due(connection, Instant::now()) {
             return;
         }
+        tracing::error!(connection, topic = facts.topic, limit, "a delivery over the size limit was refused, its sender will give it up");
         let (store, identity) = (store.clone(), &facts.identity);
         let detail = format!("connection {connection}: {identity} has more than {limit} bytes; refused, its signature unseen");
         tokio::spawn(async move {

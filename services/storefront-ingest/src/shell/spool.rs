@@ -1,9 +1,11 @@
 //! The spool's drain: rows in arrival order, into Kafka.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::{ProduceError, Producer};
+use bytes::Bytes;
 use contracts::topics::Parking;
 use fault::Fault;
 use kill_point::{Point, reach};
@@ -102,40 +104,46 @@ impl Drain {
         Ok(())
     }
 
+    /// Goes on behind rows that can't be produced now: a partition without a leader keeps its own keys back, and no others.
     async fn drain_own(&self) -> Result<(), Fault> {
+        let (mut waiting, mut behind) = (Waiting::default(), 0);
         loop {
-            let rows = spool::oldest(&self.store, &self.instance, ROWS).await?;
-            if rows.is_empty() {
-                return Ok(());
-            }
+            let rows = spool::oldest(&self.store, &self.instance, behind, ROWS).await?;
+            let Some(last) = rows.last().map(|it| it.id) else { return waiting.why.map_or(Ok(()), |error| Err(error.into())) };
             let ids: Vec<i64> = rows.iter().map(|it| it.id).collect();
             spool::claim(&self.store, &ids, CLAIM).await?;
-            self.produce(rows).await?;
+            self.produce(rows, &mut waiting).await?;
+            if waiting.why.is_some() {
+                behind = last;
+                self.producer.probe(PROBE).await?;
+            }
         }
     }
 
-    /// All of them together, in order. What is confirmed goes; the others are sent again.
-    async fn produce(&self, rows: Vec<Spooled>) -> Result<(), Fault> {
-        let mut all_sent = Vec::with_capacity(rows.len());
+    /// All of them together, in order. What is confirmed goes; the others wait. An error if no row can be produced.
+    async fn produce(&self, rows: Vec<Spooled>, waiting: &mut Waiting) -> Result<(), Fault> {
+        let (mut all_sent, mut full) = (Vec::with_capacity(rows.len()), None);
+        let (mut done, mut refused) = (Vec::new(), Vec::new());
         for row in &rows {
-            let sent = self.producer.enqueue(&row.record);
-            // What comes behind it must not overtake it.
-            let is_over = matches!(&sent, Err(error) if !matches!(error, ProduceError::Refused { .. }));
-            all_sent.push((row, sent));
-            if is_over {
-                break;
+            // What comes behind a row of its key must not overtake it.
+            if waiting.keys.contains(&row.record.key) {
+                continue;
+            }
+            match self.producer.enqueue(&row.record) {
+                Ok(confirmation) => all_sent.push((row, confirmation)),
+                Err(ProduceError::Refused { .. }) => refused.push(row),
+                Err(error @ ProduceError::Unconfirmed { .. }) => waiting.add(row, error),
+                Err(error @ (ProduceError::QueueFull | ProduceError::PartitionFull { .. })) => {
+                    full = Some(error);
+                    break;
+                }
             }
         }
-        let (mut done, mut refused, mut failed) = (Vec::new(), Vec::new(), None);
-        for (row, sent) in all_sent {
-            let confirmed = match sent {
-                Ok(confirmation) => confirmation.await,
-                Err(error) => Err(error),
-            };
-            match confirmed {
+        for (row, confirmation) in all_sent {
+            match confirmation.await {
                 Ok(_) => done.push(row),
                 Err(ProduceError::Refused { .. }) => refused.push(row),
-                Err(error) => failed = failed.or(Some(error)),
+                Err(error) => waiting.add(row, error),
             }
         }
         if !done.is_empty() {
@@ -146,7 +154,7 @@ impl Drain {
             self.bury(row).await?;
             self.remove(&[row]).await?;
         }
-        failed.map_or(Ok(()), |error| Err(error.into()))
+        full.map_or(Ok(()), |error| Err(error.into()))
     }
 
     async fn remove(&self, rows: &[&Spooled]) -> Result<(), Error> {
@@ -177,6 +185,20 @@ impl Drain {
                 })
             })
             .await
+    }
+}
+
+/// Whose rows can't be produced now.
+#[derive(Default)]
+struct Waiting {
+    keys: HashSet<Bytes>,
+    why: Option<ProduceError>,
+}
+
+impl Waiting {
+    fn add(&mut self, row: &Spooled, error: ProduceError) {
+        self.keys.insert(row.record.key.clone());
+        self.why.get_or_insert(error);
     }
 }
 

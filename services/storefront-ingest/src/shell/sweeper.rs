@@ -1,6 +1,7 @@
 //! One connection's sweeps, scans, backfills and subscriptions. One process does it, the others wait for it to go.
 
 mod backfill;
+mod cursor;
 mod scan;
 mod sweeps;
 mod watchdog;
@@ -152,8 +153,8 @@ impl Sweeper {
         if self.sweep(course).await? {
             round.found_at = Some(Instant::now());
         }
-        self.scan(course.kind).await?;
-        self.backfill(course.kind).await
+        self.scan(course).await?;
+        self.backfill(course).await
     }
 
     async fn is_ours(&self, sole: &mut Option<Sole>) -> Result<bool, Error> {

@@ -7,6 +7,7 @@ use sandbox::shopify::{HMAC, RawDelivery, TOPIC, WEBHOOK_ID};
 use service_kit::Life;
 use testkit::{eventually, eventually_eq};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::rig::{Answer, Rig, SECRET, SOON, client, post, send, send_by, sign};
 
@@ -107,6 +108,31 @@ async fn a_body_over_the_limit_is_refused_and_in_the_audit() {
     running.stop().await;
 }
 
+/// What strangers send takes room, signed or not, until it is whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_that_find_no_room_are_sent_back() {
+    let Some(rig) = Rig::new().await else { return };
+    let mut settings = rig.settings();
+    (settings.door.body_bytes_max, settings.door.bodies_bytes_max) = (1 << 20, 1 << 20);
+    let running = rig.start_with(settings).await;
+    let mut stranger = TcpStream::connect(("127.0.0.1", rig.door())).await.unwrap();
+    let length = 1 << 20;
+    let head =
+        format!("POST /webhooks/shop-eu HTTP/1.1\r\nhost: x\r\n{HMAC}: {}\r\ncontent-length: {length}\r\n\r\n", sign("not ours", b""));
+    stranger.write_all(head.as_bytes()).await.unwrap();
+    stranger.write_all(&vec![b' '; length - 1]).await.unwrap();
+    let refused = eventually(SOON, async || {
+        let answer = rig.deliver("w1", "{}").await;
+        if answer.status == StatusCode::OK { Err("there is room yet") } else { Ok(answer) }
+    })
+    .await;
+    check_problem(&refused, 503, "body_no_room");
+    assert_eq!(refused.headers[header::RETRY_AFTER], "5");
+    drop(stranger);
+    eventually_eq(SOON, StatusCode::OK, async || rig.deliver("w1", "{}").await.status).await;
+    running.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_secrets_are_good_while_one_takes_over_from_the_other() {
     let Some(rig) = Rig::new().await else { return };
@@ -176,7 +202,7 @@ async fn without_a_secret_the_service_does_not_start() {
     assert!(format!("{:#}", start().await).contains("names no file"), "no file is named");
     rig.secrets(&["\n"]);
     assert!(format!("{:#}", start().await).contains("is empty"), "the file has none");
-    assert!(tokio::net::TcpStream::connect(("127.0.0.1", rig.door())).await.is_err(), "nobody listens");
+    assert!(TcpStream::connect(("127.0.0.1", rig.door())).await.is_err(), "nobody listens");
 }
 
 /// Whoever can't show a signature is not listened to.
@@ -185,7 +211,7 @@ async fn without_a_signature_no_byte_of_the_body_is_waited_for() {
     let Some(rig) = Rig::new().await else { return };
     let running = rig.start().await;
     for header in ["", "X-Shopify-Hmac-Sha256: c2hvcnQ=\r\n"] {
-        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", rig.door())).await.unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", rig.door())).await.unwrap();
         let head = format!("POST /webhooks/shop-eu HTTP/1.1\r\nHost: x\r\n{header}Content-Length: 4000000\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut answer = [0; 12];
@@ -209,16 +235,16 @@ async fn senders_that_hang_up_leave_the_door_as_it_was() {
         )
     };
     for n in 0..50 {
-        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", rig.door())).await.unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", rig.door())).await.unwrap();
         stream.write_all(request(&format!("whole{n}"), body.len()).as_bytes()).await.unwrap();
         stream.write_all(body.as_bytes()).await.unwrap();
         drop(stream);
-        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", rig.door())).await.unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", rig.door())).await.unwrap();
         stream.write_all(request(&format!("half{n}"), body.len()).as_bytes()).await.unwrap();
         stream.write_all(&body.as_bytes()[..4]).await.unwrap();
         drop(stream);
     }
-    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", rig.door())).await.unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", rig.door())).await.unwrap();
     stream.write_all(request("last", body.len()).as_bytes()).await.unwrap();
     stream.write_all(body.as_bytes()).await.unwrap();
     let mut answer = [0; 15];

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use bus::BusSettings;
 use contracts::{headers, topics};
 use http::header::RETRY_AFTER;
+use pipeline::OutRecord;
 use sandbox::payloads::OrderWish;
 use sandbox::shopify::WebhookSettings;
+use store::spool;
 use testkit::{eventually, eventually_eq, own};
 
 use super::rig::{Rig, SOON, hasty, table};
@@ -277,5 +279,30 @@ async fn what_kafka_will_never_take_becomes_a_letter_and_the_drain_goes_on() {
     let account = rig.settled().await;
     assert!(account.balances());
     assert_eq!(account.count("dead"), 2);
+    running.stop().await;
+}
+
+/// As when one partition has no leader; here it is a topic that nobody has made yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_can_not_be_produced_now_keeps_nothing_else_back() {
+    let Some(rig) = Rig::new().await else { return };
+    let record = |topic: &str, number: usize| OutRecord {
+        topic: rig.bus.topic(topic).into(),
+        key: format!("shop-eu/order/{number}").into(),
+        value: "{}".into(),
+        headers: headers::Headers::default(),
+        timestamp_ms: chrono::Utc::now().timestamp_millis(),
+    };
+    for number in 0..150 {
+        spool::put(&rig.store, "gone", &record("missing", number)).await.unwrap();
+    }
+    spool::put(&rig.store, "gone", &record(topics::RAW, 150)).await.unwrap();
+    sqlx::query("update ingest.spool set received_at = received_at - interval '30 seconds'").execute(rig.store.pool()).await.unwrap();
+    let running = rig.start().await;
+    eventually_eq(SOON, 150, async || rig.count(IN_SPOOL).await).await;
+
+    let missing = topics::Topic { name: "missing".to_owned(), ..table().remove(0) };
+    bus::topics::apply(&rig.bus, &[missing], 1, 1).await.unwrap();
+    eventually_eq(SOON, 0, async || rig.count(IN_SPOOL).await).await;
     running.stop().await;
 }

@@ -199,6 +199,26 @@ async fn a_killed_service_goes_on_with_its_backfill() {
     service.terminate(SOON).await;
 }
 
+/// By the shop, to which one is too old, and by the connector, which doesn't know what an earlier version wrote.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cursor_that_is_refused_ends_no_listing() {
+    let Some(rig) = Rig::new().await else { return };
+    unheard(rig.shop.shop(), |shop| place(shop, 3));
+    let yesterday = Utc::now() - TimeDelta::days(1);
+    let old = serde_json::json!({ "since": yesterday, "after": "old", "given": 250 }).to_string();
+    for (table, cursor) in [("ingest.scan", old.as_str()), ("ingest.backfill", "of another version")] {
+        let sql = format!("insert into {table} (source, kind, since, state, cursor) values ('shop-eu', 'order', $1, 'listing', $2)");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(yesterday).bind(cursor).execute(rig.store.pool()).await.unwrap();
+    }
+    let running = rig.start_with(sweeping(&rig)).await;
+    for table in ["ingest.scan", "ingest.backfill"] {
+        let sql = format!("select listed from {table} where kind = 'order' and state = 'done'");
+        let listed = async || sqlx::query_scalar(sqlx::AssertSqlSafe(sql.clone())).fetch_optional(rig.store.pool()).await.unwrap();
+        eventually_eq(SOON, Some(3_i64), listed).await;
+    }
+    running.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_subscription_is_made_again_and_what_it_missed_is_swept() {
     let Some(rig) = Rig::new().await else { return };

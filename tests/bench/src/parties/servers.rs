@@ -13,6 +13,7 @@ use bytes::Bytes;
 use contracts::topics;
 use http::StatusCode;
 use http_kit::Limits;
+use http_kit::body::Room;
 use serde::{Deserialize, Serialize};
 use store::{Store, StoreSettings};
 use storefront_ingest::config::DoorSettings;
@@ -68,6 +69,7 @@ pub(crate) async fn door(mut stage: Stage, orders: DoorOrders) -> anyhow::Result
         spooled: Arc::new(Gauge::default()),
         instance: "bench".to_owned(),
         raw_topic,
+        room: Room::new(settings.bodies_bytes_max),
         settings,
         metrics: Metrics::default(),
         pulse: Arc::new(Pulse::new([&orders::shop()])),
@@ -88,6 +90,7 @@ fn door_settings() -> DoorSettings {
     DoorSettings {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         body_bytes_max: 4 << 20,
+        bodies_bytes_max: 256 << 20,
         kafka_budget: Duration::from_millis(1_500),
         spool_budget: Duration::from_millis(1_500),
         spool_bytes_max: 1 << 30,

@@ -11,6 +11,7 @@ use sqlx::Row as _;
 use store::{Error, Store};
 
 use super::Sweeper;
+use super::sweeps::Course;
 use crate::core::sweep::FoundBy;
 use crate::shell::found::{count, overtaken};
 
@@ -23,7 +24,8 @@ struct Backfill {
 }
 
 impl Sweeper {
-    pub(super) async fn backfill(&self, kind: EntityKind) -> Result<(), Fault> {
+    pub(super) async fn backfill(&self, course: &mut Course) -> Result<(), Fault> {
+        let kind = course.kind;
         let Some(backfill) = self.open_backfill(kind).await? else { return Ok(()) };
         if backfill.is_listed {
             self.finish(kind, &backfill).await?;
@@ -33,7 +35,7 @@ impl Sweeper {
             return Ok(());
         }
         let from = backfill.cursor.clone().map_or(ListFrom::Since(backfill.since), ListFrom::Cursor);
-        let page = self.listing.page(kind, &from).await?;
+        let page = self.next_page("ingest.backfill", kind, from, &mut course.of_backfill).await?;
         reach(Point::ListingRead);
         let listed = page.listed.len();
         let ordered = self.keep_backfilled(kind, backfill, page).await?;

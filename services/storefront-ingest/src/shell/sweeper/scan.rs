@@ -13,6 +13,7 @@ use sqlx::Row as _;
 use store::{Error, Tx};
 
 use super::Sweeper;
+use super::sweeps::Course;
 use crate::core::sweep::FoundBy;
 use crate::shell::found::{Finding, count, overtaken};
 
@@ -32,7 +33,8 @@ struct Kept {
 
 impl Sweeper {
     /// One page of the running scan, or the begin of one that is due.
-    pub(super) async fn scan(&self, kind: EntityKind) -> Result<(), Fault> {
+    pub(super) async fn scan(&self, course: &mut Course) -> Result<(), Fault> {
+        let kind = course.kind;
         let scan = match self.running(kind).await? {
             Some(scan) => scan,
             None => match self.begin_scan(kind).await? {
@@ -44,7 +46,7 @@ impl Sweeper {
             return Ok(());
         }
         let from = scan.cursor.clone().map_or(ListFrom::Since(scan.since), ListFrom::Cursor);
-        let page = self.listing.page(kind, &from).await?;
+        let page = self.next_page("ingest.scan", kind, from, &mut course.of_scan).await?;
         reach(Point::ListingRead);
         let (listed, is_last) = (page.listed.len(), page.next.is_none());
         let kept = self.keep_scanned(kind, scan, page).await?;

@@ -9,6 +9,7 @@ use fault::Fault;
 use kill_point::{Point, reach};
 use store::Error;
 
+use super::cursor::Trust;
 use super::{Patience, Sweeper};
 use crate::core::sweep::{FoundBy, advanced, start};
 use crate::shell::found::overtaken;
@@ -21,11 +22,13 @@ pub(super) struct Course {
     /// In the middle of one: where it goes on, and the position that it had come to. Lost with the process, which then begins at
     /// the stored position.
     next: Option<(String, DateTime<Utc>)>,
+    pub(super) of_scan: Trust,
+    pub(super) of_backfill: Trust,
 }
 
 impl Course {
     pub(super) fn new(kind: EntityKind, due: Instant) -> Self {
-        Self { kind, due, patience: Patience::default(), next: None }
+        Self { kind, due, patience: Patience::default(), next: None, of_scan: Trust::default(), of_backfill: Trust::default() }
     }
 
     /// From the stored position, at once.
