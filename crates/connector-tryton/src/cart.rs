@@ -51,6 +51,14 @@ pub(crate) enum Extent {
     Current,
 }
 
+impl Extent {
+    /// A quotation mirrors what is left. Money that went back is of a refund, which is booked on its own once the order is
+    /// confirmed, and needs what it is about.
+    pub(crate) fn of_quotation(order: &Order) -> Self {
+        if order.shows_refund() { Self::Placed } else { Self::Current }
+    }
+}
+
 /// A part of an order with one price and one set of taxes. Amounts are for all of `quantity`.
 pub(crate) struct Charge<'a> {
     pub(crate) item: Item,

@@ -74,6 +74,7 @@ const GOODS: &[&str] = &[
     "lines.moves.quantity",
     "lines.moves.shipment",
     "lines.moves_ignored",
+    "lines.moves_recreated",
 ];
 
 /// A sale's goods and where they are.
@@ -98,6 +99,7 @@ struct Line {
     #[serde(rename = "moves.", default)]
     moves: Vec<Move>,
     moves_ignored: Vec<i64>,
+    moves_recreated: Vec<i64>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -140,17 +142,20 @@ impl Line {
         self.moves.iter().filter(|it| counts(it)).map(|it| it.quantity).sum()
     }
 
-    /// Cancelled moves that nobody has marked as ignored.
-    fn unmarked(&self) -> Vec<i64> {
-        let unmarked = self.moves.iter().filter(|it| it.state == "cancelled" && !self.moves_ignored.contains(&it.id));
-        unmarked.map(|it| it.id).collect()
+    fn is_ignored(&self, it: &Move) -> bool {
+        self.moves_ignored.contains(&it.id)
+    }
+
+    /// Cancelled moves of which nobody has said whether they are ignored or made again.
+    fn unmarked(&self) -> impl Iterator<Item = &Move> {
+        self.moves.iter().filter(|it| it.state == "cancelled" && !self.is_ignored(it) && !self.moves_recreated.contains(&it.id))
     }
 
     /// Tryton would make a move for the rest. For all of it where the only move was taken out of its shipment.
     fn is_short(&self) -> bool {
-        let is_covered = |it: &Move| it.state != "cancelled" || self.moves_ignored.contains(&it.id);
+        let is_covered = |it: &Move| it.state != "cancelled" || self.is_ignored(it);
         let is_goods = self.product.as_ref().is_some_and(|it| it.kind == "goods");
-        is_goods && self.sum(is_covered) < self.quantity() && self.unmarked().is_empty()
+        is_goods && self.sum(is_covered) < self.quantity() && self.unmarked().next().is_none()
     }
 }
 
@@ -161,6 +166,8 @@ struct Cuts {
     whole: Vec<i64>,
     /// Of other shipments: how much of a move stays.
     shortened: BTreeMap<i64, BTreeMap<i64, Decimal>>,
+    /// Of lines: cancelled moves that are not made again.
+    forgotten: BTreeMap<i64, Vec<i64>>,
 }
 
 impl Goods {
@@ -183,7 +190,7 @@ impl Goods {
                 excess -= cut;
             }
         }
-        let mut cuts = Cuts::default();
+        let mut cuts = Cuts { forgotten: self.forgotten(kept_back), ..Cuts::default() };
         let open = || self.lines.iter().flat_map(|it| &it.moves).filter(|it| it.is_open());
         let shipments: BTreeSet<i64> = open().filter(|it| stays.contains_key(&it.id)).filter_map(Move::shipment).collect();
         for shipment in shipments {
@@ -196,6 +203,29 @@ impl Goods {
             }
         }
         cuts
+    }
+
+    /// Those that we cancelled, the latest first. What a person cancelled is his to ignore or to make again, as far as it is owed.
+    fn forgotten(&self, kept_back: &BTreeMap<String, Decimal>) -> BTreeMap<i64, Vec<i64>> {
+        let mut forgotten: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        for (sku, kept_back) in kept_back {
+            let lines = || self.lines.iter().filter(|it| it.sku() == Some(sku));
+            let sold: Decimal = lines().map(Line::quantity).sum();
+            let sum = |counts: &dyn Fn(&Line, &Move) -> bool| lines().map(|line| line.sum(|it| counts(line, it))).sum::<Decimal>();
+            let (sent, open) = (sum(&|_, it| it.state == "done"), sum(&|_, it| it.is_open()));
+            let nowhere = sold - sent - open - sum(&|line, it| line.is_ignored(it));
+            let to_come = (sold - kept_back - sent - open).max(Decimal::ZERO);
+            let mut needless = nowhere - to_come;
+            let mut cancelled: Vec<(i64, &Move)> = lines().flat_map(|line| line.unmarked().map(|it| (line.id, it))).collect();
+            cancelled.sort_by_key(|(_, it)| std::cmp::Reverse(it.id));
+            for (line, it) in cancelled {
+                if it.quantity <= needless {
+                    needless -= it.quantity;
+                    forgotten.entry(line).or_default().push(it.id);
+                }
+            }
+        }
+        forgotten
     }
 
     fn state(&self, shipment: i64) -> &str {
@@ -222,7 +252,7 @@ impl Goods {
             Stage::Wait => !self.drafts(cuts).is_empty(),
             Stage::Split => self.lines.iter().any(Line::is_short),
             Stage::Drop => !cuts.whole.is_empty(),
-            Stage::Forget => self.lines.iter().any(|it| !it.unmarked().is_empty()),
+            Stage::Forget => !cuts.forgotten.is_empty(),
             Stage::Settle => self.shipment_state == "exception",
         })
     }
@@ -270,7 +300,7 @@ impl Target {
             Stage::Wait => self.rpc.press(SHIPMENT, "wait", &goods.drafts(cuts)).await,
             Stage::Drop => self.rpc.press(SHIPMENT, "cancel", &cuts.whole).await,
             Stage::Forget => {
-                let lines = goods.lines.iter().map(|it| (it.id, it.unmarked())).filter(|(_, moves)| !moves.is_empty());
+                let lines = cuts.forgotten.iter();
                 let pairs = lines.flat_map(|(line, moves)| [json!([line]), json!({"moves_ignored": [["add", moves]]})]);
                 self.rpc.call("model.sale.line.write", pairs.collect()).await.map(drop)
             }

@@ -100,8 +100,10 @@ impl Target {
     /// What a sale of this command must consist of; `None` where the command makes none.
     pub(crate) fn cart(&self, command: &ErpCommand, part: Part) -> Result<Option<Cart>, Refusal> {
         Ok(match &command.operation {
-            Operation::PlaceOrder { order, .. } => Some(of_order(order, Extent::Placed, &self.settings)?),
-            Operation::ReviseOrder { order } => Some(of_order(order, Extent::Current, &self.settings)?),
+            Operation::PlaceOrder { order, confirm: true } => Some(of_order(order, Extent::Placed, &self.settings)?),
+            Operation::PlaceOrder { order, confirm: false } | Operation::ReviseOrder { order } => {
+                Some(of_order(order, Extent::of_quotation(order), &self.settings)?)
+            }
             Operation::BookRefund { refund, order } => Some(refunds::cart(refund, order, part, &self.settings)?),
             Operation::ConfirmOrder { .. } | Operation::CancelOrder { .. } | Operation::SyncCustomer { .. } => None,
         })

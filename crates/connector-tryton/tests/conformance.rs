@@ -62,6 +62,7 @@ conform! {
     a_total_that_is_off_leaves_no_sale
     an_unknown_sku_waits_for_its_item
     an_unpaid_order_is_a_quotation_until_it_is_paid
+    an_order_that_was_edited_before_we_heard_of_it_is_what_is_left
     a_quotation_is_revised_and_cancelled
     a_confirmed_order_is_cancelled_until_it_has_left
     goods_whose_money_went_back_do_not_leave

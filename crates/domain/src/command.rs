@@ -20,7 +20,7 @@ pub struct ErpCommand {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Operation {
-    /// Create the order; unless `confirm` it stays a quotation.
+    /// Create the order; unless `confirm` it stays a quotation, of what edits have left of it: nothing tells of them any more.
     PlaceOrder {
         order: Box<Order>,
         confirm: bool,

@@ -251,6 +251,12 @@ impl Order {
         self.cancelled_at.is_some()
     }
 
+    /// Whether money of it went back, as far as the order itself tells.
+    pub fn shows_refund(&self) -> bool {
+        matches!(self.financial_state, FinancialState::PartiallyRefunded | FinancialState::Refunded)
+            || self.payments.iter().any(|it| it.kind == PaymentKind::Refund)
+    }
+
     /// The address that the goods go to, else the bill.
     pub fn destination(&self) -> Option<&Address> {
         self.shipping_address.as_ref().or(self.billing_address.as_ref())

@@ -1,18 +1,22 @@
 use super::*;
 
-/// `MUG 3: 7 draft 2 @1, 16 draft 1 @2; ignored 5`
+/// `MUG 3: 7 draft 2 @1, 16 draft 1 @2; ignored 5; recreated 6`
 fn line(id: i64, text: &str) -> Value {
     let (head, rest) = text.split_once(':').unwrap();
     let (sku, quantity) = head.split_once(' ').unwrap();
-    let (moves, ignored) = rest.split_once(';').unwrap_or((rest, ""));
+    let mut parts = rest.split(';');
+    let moves = parts.next().unwrap_or_default();
+    let marks: Vec<Vec<&str>> = parts.map(|it| it.split_whitespace().collect()).collect();
+    let marked = |mark: &str| -> Vec<i64> {
+        marks.iter().filter(|it| it[0] == mark).flat_map(|it| &it[1..]).map(|it| it.parse().unwrap()).collect()
+    };
     let of_move = |it: &str| {
         let parts: Vec<&str> = it.split_whitespace().collect();
         let shipment = format!("stock.shipment.out,{}", parts[3].trim_start_matches('@'));
         json!({"id": parts[0].parse::<i64>().unwrap(), "state": parts[1], "quantity": parts[2].parse::<f64>().unwrap(), "shipment": shipment})
     };
     let moves: Vec<Value> = moves.split(',').filter(|it| !it.trim().is_empty()).map(of_move).collect();
-    let ignored: Vec<i64> = ignored.split_whitespace().skip(1).map(|it| it.parse().unwrap()).collect();
-    json!({"id": id, "product.": {"id": 4, "code": sku, "type": if sku == "CARD" { "service" } else { "goods" }}, "quantity": quantity.parse::<f64>().unwrap(), "moves.": moves, "moves_ignored": ignored})
+    json!({"id": id, "product.": {"id": 4, "code": sku, "type": if sku == "CARD" { "service" } else { "goods" }}, "quantity": quantity.parse::<f64>().unwrap(), "moves.": moves, "moves_ignored": marked("ignored"), "moves_recreated": marked("recreated")})
 }
 
 /// Shipments as `1 waiting`.
@@ -65,6 +69,15 @@ fn what_was_taken_out_whole_comes_back_to_be_dropped() {
 #[test]
 fn a_shipment_of_nothing_else_is_dropped_whole() {
     check(&goods(&["1 assigned"], "waiting", &["MUG 1: 7 draft 1 @1"]), "drop");
+}
+
+#[test]
+fn what_a_person_cancelled_is_not_forgotten_as_far_as_it_is_owed() {
+    let again = "MUG 3: 7 cancelled 3 @1, 16 draft 2 @2, 17 cancelled 1 @3; recreated 7";
+    check(&goods(&["1 cancelled", "2 waiting", "3 cancelled"], "exception", &[again]), "forget settle");
+    let undecided = "MUG 3: 7 cancelled 2 @1, 17 cancelled 1 @3";
+    let goods = goods(&["1 cancelled", "3 cancelled"], "exception", &[undecided, "TS 1: 9 cancelled 1 @1"]);
+    assert_eq!(goods.cuts(&BTreeMap::from([("MUG".to_owned(), Decimal::ONE)])).forgotten, BTreeMap::from([(1, vec![17])]));
 }
 
 #[test]

@@ -84,6 +84,27 @@ pub(crate) async fn an_unpaid_order_is_a_quotation_until_it_is_paid(on: &Environ
     assert_eq!((fault.class, fault.missing), (Class::DependencyMissing, Some(format!("order:{}", unknown.id))));
 }
 
+/// Its removals are told by no refund that would be booked: nobody has paid.
+pub(crate) async fn an_order_that_was_edited_before_we_heard_of_it_is_what_is_left(on: &Environment) {
+    let erp = on.erp();
+    let edited = orders::edited(&Cart { goods: &[("MUG-RED", "9.50", 3)], ..Cart::default() }.order(), 1);
+    run(&*erp, &orders::place_unpaid(&edited)).await.unwrap();
+    run(&*erp, &orders::confirm(&edited)).await.unwrap();
+    let sale = on.desk.sale(&edited.id).await;
+    assert_eq!((sale["state"].as_str(), amount(&sale["total_amount"])), (Some("processing"), "17.40".to_owned()));
+
+    // Paid, and a part given back, before we heard of either: the refund is booked on its own, and finds what it is about.
+    let order = Cart { goods: &[("MUG-RED", "9.50", 3)], ..Cart::default() }.order();
+    let mut refunded = orders::edited(&order, 2);
+    refunded.payments.push(orders::paid_back(&order));
+    let mut first = Cart::default().order();
+    first.id.clone_from(&order.id);
+    run(&*erp, &orders::place_unpaid(&first)).await.unwrap();
+    run(&*erp, &orders::revise(&refunded)).await.unwrap();
+    run(&*erp, &orders::confirm(&refunded)).await.unwrap();
+    run(&*erp, &orders::book(&orders::refund(&order, 1, Restock::Cancel), &refunded)).await.unwrap();
+}
+
 pub(crate) async fn a_quotation_is_revised_and_cancelled(on: &Environment) {
     let erp = on.erp();
     let order = Cart { goods: &[("MUG-RED", "9.50", 3)], ..Cart::default() }.order();

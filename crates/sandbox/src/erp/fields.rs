@@ -295,6 +295,8 @@ impl World {
             "description" => Cell::text(&line.description),
             "moves" => Cell::Many(Model::Move, self.moves.index.by_origin.get(&(Model::SaleLine, id))),
             "moves_ignored" => Cell::Many(Model::Move, line.moves_ignored.iter().copied().collect()),
+            // Nobody makes one again here.
+            "moves_recreated" => Cell::Many(Model::Move, Vec::new()),
             "invoice_lines" => Cell::Many(Model::InvoiceLine, self.invoice_lines.index.by_sale_line.get(&id)),
             "sale_state" => Cell::Text(self.sales.row(line.sale).state.to_owned()),
             _ => return None,

@@ -17,6 +17,11 @@ pub enum Error {
     Reopened { target: String },
     #[error("the refund changed after `{operation}` had been sent to {target}: correct it there by hand, then discard this")]
     RefundChanged { operation: OperationKey, target: String },
+    #[error(
+        "goods were taken out before the payment and others given back after it, and both came at once: bring the order in {target} \
+         to what was paid by hand, then discard this"
+    )]
+    Tangled { target: String },
     #[error("{entity} has two contents under its sequence {sequence}: compare the two events, then discard the wrong one")]
     SequenceConflict { entity: EntityRef, sequence: u64 },
     #[error("what is stored of the order can't be read back")]
@@ -28,7 +33,7 @@ impl Classify for Error {
         match self {
             Self::NoRoute { .. } => Class::Validation,
             Self::Rule(error) => error.class(),
-            Self::Reopened { .. } | Self::RefundChanged { .. } => Class::BusinessRejected,
+            Self::Reopened { .. } | Self::RefundChanged { .. } | Self::Tangled { .. } => Class::BusinessRejected,
             Self::SequenceConflict { .. } => Class::Validation,
             Self::Stored(_) => Class::Schema,
         }
@@ -40,6 +45,7 @@ impl Classify for Error {
             Self::Rule(error) => error.code(),
             Self::Reopened { .. } => "order_reopened",
             Self::RefundChanged { .. } => "refund_changed",
+            Self::Tangled { .. } => "order_tangled",
             Self::SequenceConflict { .. } => "sequence_conflict",
             Self::Stored(_) => "router_state_unreadable",
         }

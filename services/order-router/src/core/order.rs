@@ -142,7 +142,7 @@ impl Change {
                 self.command(&target, key, Operation::CancelOrder { order: Box::new(self.order.clone()) });
                 placed.cancel = Some(Sent::NEW);
             }
-            (false, false) => self.keep_up(&mut placed, before),
+            (false, false) => self.keep_up(&mut placed, before)?,
         }
         self.book_waiting(&target, |refund, order| placed.takes(refund, order))?;
         let needless = if placed.cancel.is_some() { "already_cancelled" } else { "nothing_to_do" };
@@ -151,7 +151,7 @@ impl Change {
     }
 
     /// A revision goes first: what is confirmed must be what was paid.
-    fn keep_up(&mut self, placed: &mut Placed, before: &Order) {
+    fn keep_up(&mut self, placed: &mut Placed, before: &Order) -> Result<(), Error> {
         let target = placed.target.clone();
         let is_paid = self.order.financial_state.is_paid();
         let refunds_known = match placed.confirm {
@@ -161,6 +161,7 @@ impl Change {
         };
         let confirmed = Confirmed { commanded: placed.confirm.is_some() || is_paid, refunds_known };
         if needs_revision(before, &self.order, confirmed) {
+            self.check_removals(placed)?;
             let key = OperationKey::change(&self.life.order_ref(), REVISE, self.version.sequence);
             self.command(&target, key, Operation::ReviseOrder { order: Box::new(self.order.clone()) });
             placed.revise = Some((self.version.sequence, Sent::NEW));
@@ -170,6 +171,21 @@ impl Change {
             self.command(&target, key, Operation::ConfirmOrder { order: Box::new(self.order.clone()) });
             placed.confirm = Some(Sent::NEW);
         }
+        Ok(())
+    }
+
+    /// A quotation is of what is left; where money went back, of all that was ordered, for its refund is booked on its own. What was
+    /// taken out before anybody paid belongs to neither, and the order does not say which pieces those are.
+    fn check_removals(&self, placed: &Placed) -> Result<(), Error> {
+        if placed.confirm.is_some() || !self.order.shows_refund() {
+            return Ok(());
+        }
+        for refund in self.life.refunds.iter().filter(|it| matches!(it.state, RefundState::Sent(_))) {
+            if !refund.decode()?.moves_money() {
+                return Err(Error::Tangled { target: placed.target.to_string() });
+            }
+        }
+        Ok(())
     }
 
     fn command(&mut self, target: &TargetId, key: OperationKey, operation: Operation) {

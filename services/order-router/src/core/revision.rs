@@ -3,7 +3,7 @@
 //! It holds what is sold, for how much, and where it goes. Payments, notes, tags, states and the buyer's profile are not part of
 //! that: the order keeps its own addresses, and money has commands of its own.
 
-use domain::{Decimal, FinancialState, MoneyPair, Order, OrderLine, OrderTotals, PaymentKind};
+use domain::{Decimal, MoneyPair, Order, OrderLine, OrderTotals};
 
 /// How far the order has come.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +19,7 @@ pub struct Confirmed {
 /// A quotation mirrors whatever is left of the order. Once it is confirmed, what a refund takes away is booked by the refund's
 /// own command and must not be taken away twice; what is taken away without any sign of a refund is an edit.
 pub fn needs_revision(before: &Order, after: &Order, confirmed: Confirmed) -> bool {
-    let removals_are_refunds = confirmed.commanded && (confirmed.refunds_known || shows_refund(after));
+    let removals_are_refunds = confirmed.commanded && (confirmed.refunds_known || after.shows_refund());
     !same_lines(before, after, removals_are_refunds)
         || before.shipping_lines != after.shipping_lines
         || before.billing_address != after.billing_address
@@ -28,11 +28,6 @@ pub fn needs_revision(before: &Order, after: &Order, confirmed: Confirmed) -> bo
         || before.po_number != after.po_number
         || before.taxes_included != after.taxes_included
         || sums(&before.totals) != sums(&after.totals)
-}
-
-fn shows_refund(order: &Order) -> bool {
-    matches!(order.financial_state, FinancialState::PartiallyRefunded | FinancialState::Refunded)
-        || order.payments.iter().any(|it| it.kind == PaymentKind::Refund)
 }
 
 /// Whatever the order of the lines.

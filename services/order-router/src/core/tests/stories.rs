@@ -148,6 +148,21 @@ fn a_change_that_is_paid_at_once_is_revised_before_it_is_confirmed() {
     assert_eq!(keys(&world)[1..], ["shop/order/7/revise/2", "shop/order/7/confirm"]);
 }
 
+/// Which of the missing pieces were never paid for, nobody tells.
+#[test]
+fn removals_from_before_and_after_the_payment_that_come_at_once_are_for_a_person() {
+    let mut edited = Order { lines: vec![line("l1", 4)], financial_state: FinancialState::PartiallyRefunded, ..order() };
+    edited.lines[0].current_quantity = Decimal::TWO;
+    let mut world = World::new();
+    world.order(1, order());
+    assert_eq!(world.order(2, edited.clone()), "applied; revise_order in erp-de; confirm_order in erp-de", "all of it after the payment");
+
+    let mut world = World::new();
+    world.order(1, order());
+    world.refund(1, &refund("r1", 1));
+    assert_eq!(world.order(2, edited), "dead order_tangled");
+}
+
 /// The refund's own command takes the goods away.
 #[test]
 fn what_a_refund_takes_away_is_no_revision() {
