@@ -1,6 +1,7 @@
 //! One run: start, break, mend, ask.
 
 use std::collections::BTreeSet;
+use std::future::Future;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -52,11 +53,15 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Report> {
 /// What is known when everything is at rest again.
 struct Ending {
     broken: Broken,
+    settled: Settled,
+    resources: Vec<(String, Resources, Resources)>,
+    health: Vec<String>,
+}
+
+struct Settled {
     settled_in: Duration,
     before_repair: Snapshot,
     account: Account,
-    resources: Vec<(String, Resources, Resources)>,
-    health: Vec<String>,
     unseen: Vec<String>,
     restless: Vec<String>,
 }
@@ -65,34 +70,55 @@ async fn play(world: &mut World, plan: &Plan) -> anyhow::Result<Ending> {
     let before = resources(&mut world.parts);
     let broken = break_it(world, plan).await?;
 
+    let World { it, parts, .. } = world;
+    let settled = attended(parts, settle(it, plan, &broken)).await?;
+    let health = health(parts).await;
+    // Kafka was frozen for it, and takes a moment to answer again.
+    testkit::eventually(SOON, async || it.scope().await).await;
+    let after = resources(parts);
+    let resources = before.into_iter().zip(after).map(|((name, before), (_, after))| (name, before, after)).collect();
+    Ok(Ending { broken, settled, resources, health })
+}
+
+/// All comes to rest; then operators repair and replay, and it comes to rest once more.
+async fn settle(it: &Installation, plan: &Plan, broken: &Broken) -> anyhow::Result<Settled> {
     let (mended, mut rest) = (Instant::now(), Rest::within(Duration::from_secs(plan.patience)));
-    let changes = last_changes(&world.it);
-    rest.comes_when("what the shop had lost was not found", async || not_found(&world.it, &changes).await > 0).await;
-    let account = rest.comes(&world.it).await?;
+    let changes = last_changes(it);
+    rest.comes_when("what the shop had lost was not found", async || not_found(it, &changes).await > 0).await;
+    let account = rest.comes(it).await?;
     let settled_in = mended.elapsed();
-    let overtaken = [sold_too_early(&world.it, &broken.done), tried_too_early(&world.it).await?].concat();
+    let overtaken = [sold_too_early(it, &broken.done), tried_too_early(it).await?].concat();
     let before_repair = Snapshot { account, overtaken };
     // What operators do once all is well again: the ERP gets what it lacked.
     for lacking in [UNKNOWN_SKU].into_iter().chain(broken.mended.lacking.as_deref()) {
-        mending::add(&world.it, lacking);
+        mending::add(it, lacking);
     }
-    give_up_or_replay(&world.it, &mut rest).await?;
-    rest.comes_to_stock(&world.it).await;
-    let unseen = unseen_sales_count(&world.it, &mut rest).await?;
-    rest.comes_to_stock(&world.it).await;
-    let account = rest.comes(&world.it).await?;
+    give_up_or_replay(it, &mut rest).await?;
+    rest.comes_to_stock(it).await;
+    let unseen = unseen_sales_count(it, &mut rest).await?;
+    rest.comes_to_stock(it).await;
+    let account = rest.comes(it).await?;
+    Ok(Settled { settled_in, before_repair, account, unseen, restless: rest.never })
+}
 
-    let health = health(&mut world.parts).await;
-    // Kafka was frozen for it, and takes a moment to answer again.
-    testkit::eventually(SOON, async || world.it.scope().await).await;
-    let after = resources(&mut world.parts);
-    let resources = before.into_iter().zip(after).map(|((name, before), (_, after))| (name, before, after)).collect();
-    Ok(Ending { broken, settled_in, before_repair, account, resources, health, unseen, restless: rest.never })
+/// Whoever ends meanwhile is started again.
+async fn attended<T>(parts: &mut Breakable, work: impl Future<Output = T>) -> T {
+    let attend = async {
+        loop {
+            sleep(Duration::from_millis(500)).await;
+            parts.start_what_ended();
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        never = attend => never,
+    }
 }
 
 /// Asks the checkers, and counts.
 async fn tell(report: &mut Report, it: &Installation, ending: Ending, logs: &[(String, String)]) {
-    let Ending { broken, settled_in, before_repair, account, resources, health, unseen, restless } = ending;
+    let Ending { broken, settled, resources, health } = ending;
+    let Settled { settled_in, before_repair, account, unseen, restless } = settled;
     let (deliveries, erp) = (traces(&it.shop.log().effects()), it.erp.effects());
     let evidence = Evidence {
         it,

@@ -112,8 +112,8 @@ impl Breakable {
         self.processes.get_mut(&(program, which)).expect("there is one of each")
     }
 
-    /// As Kubernetes does: a process that could not start without what was away is started again.
-    /// Whoever finds at its start that something is away ends, and is started again; nobody else has a reason to.
+    /// As Kubernetes does. Whoever finds at its start that something is away ends, and so does one whose Kafka client is broken for
+    /// good; nobody else has a reason to.
     pub(crate) fn start_what_ended(&mut self) {
         for ((program, which), process) in &mut self.processes {
             let Some(status) = process.service().ended() else { continue };
