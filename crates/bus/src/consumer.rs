@@ -115,7 +115,7 @@ impl Source for Consumer {
 }
 
 impl ConsumerHandle {
-    /// Commits what was stored and leaves the group. Drop the [`Consumer`] first, or the members' hand-over waits for it.
+    /// Commits what was stored and leaves the group. Drop the [`Consumer`] first: the poll thread may be waiting for room in it.
     /// False: it was still at it when the deadline passed, and goes on in the background.
     pub async fn close(&self, deadline: Duration) -> bool {
         let (done, closed) = oneshot::channel();

@@ -137,7 +137,8 @@ impl Producer {
         })
     }
 
-    fn inner(&self) -> FutureProducer<Logged> {
+    /// For records that must not overtake one another: another client may take its place at any time.
+    pub(crate) fn inner(&self) -> FutureProducer<Logged> {
         let client = self.client.read().expect("nobody panics with it").clone();
         if client.lost().is_some() { self.replaced() } else { client.inner }
     }
@@ -191,6 +192,14 @@ impl Producer {
     /// Queues the record at once, so that records go out in the order of these calls; the future is its confirmation. Dropping
     /// that does not unsend the record.
     pub fn enqueue(&self, record: &OutRecord) -> Result<impl Future<Output = Result<Position, ProduceError>> + Send + use<>, ProduceError> {
+        self.enqueue_in(&self.inner(), record)
+    }
+
+    pub(crate) fn enqueue_in(
+        &self,
+        inner: &FutureProducer<Logged>,
+        record: &OutRecord,
+    ) -> Result<impl Future<Output = Result<Position, ProduceError>> + Send + use<>, ProduceError> {
         let (topic, event_id) = (record.topic.clone(), record.headers.event_id());
         let on_the_way = self.room_for(record)?;
         let message = FutureRecord::to(&record.topic)
@@ -198,7 +207,7 @@ impl Producer {
             .payload(record.value.as_ref())
             .timestamp(record.timestamp_ms)
             .headers(headers::to_kafka(&record.headers));
-        let confirmed = self.inner().send_result(message).map_err(|(source, _)| ProduceError::new(topic.clone(), source))?;
+        let confirmed = inner.send_result(message).map_err(|(source, _)| ProduceError::new(topic.clone(), source))?;
         Ok(async move {
             let delivery = match confirmed.await {
                 Ok(Ok(delivery)) => delivery,

@@ -30,8 +30,9 @@ impl Publisher {
     /// tried again while its first copy is still queued would fill the queue with copies.
     pub async fn publish(&self, records: &[OutRecord]) -> Result<Vec<Position>, ProduceError> {
         let (mut confirmations, mut failure) = (Vec::with_capacity(records.len()), None);
+        let client = self.producer.inner();
         for record in records {
-            match self.producer.enqueue(record) {
+            match self.producer.enqueue_in(&client, record) {
                 Ok(confirmation) => confirmations.push(confirmation),
                 Err(error) => {
                     failure = Some(error);

@@ -148,6 +148,8 @@ pub struct Engine<L: Ledger, A: Actor<L::Act, L::Report>> {
     /// Set by the stop token: the deadline for what is out.
     stopping: Option<Instant>,
     source_is_over: bool,
+    /// Before anybody stopped us.
+    source_broke: bool,
 }
 
 impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
@@ -183,10 +185,11 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             held_back: false,
             stopping: None,
             source_is_over: false,
+            source_broke: false,
         }
     }
 
-    /// Runs until the token stops it. An error means that the source ended by itself.
+    /// Runs until the token stops it, or the source ends by itself, which is an error; what is out is finished in either case.
     pub async fn run(mut self, mut source: impl Source, stop: CancellationToken) -> Result<Stopped, SourceEnded> {
         loop {
             self.advance();
@@ -195,25 +198,23 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
                 if ended == Stopped::Drained {
                     self.leave().await;
                 }
-                return Ok(ended);
+                return if self.source_broke { Err(SourceEnded) } else { Ok(ended) };
             }
             let first = self.next_event(&mut source, &stop).await;
-            self.on_event(first)?;
+            self.on_event(first);
             // What happened meanwhile comes along: one look at queues, lanes and timers serves all of it.
             for _ in 0..EVENTS_AT_ONCE {
                 let Some(event) = self.happened(&mut source) else { break };
-                self.on_event(event)?;
+                self.on_event(event);
             }
             self.metrics.settled(std::mem::take(&mut self.settled), self.dispatcher.in_hand());
         }
     }
 
-    fn on_event(&mut self, event: Event<L>) -> Result<(), SourceEnded> {
+    fn on_event(&mut self, event: Event<L>) {
         match event {
             Event::Source(Some(event)) => self.on_source(event),
-            // Its thread stops with us; what is out is finished all the same.
-            Event::Source(None) if self.stopping.is_some() => self.source_is_over = true,
-            Event::Source(None) => return Err(SourceEnded),
+            Event::Source(None) => self.on_source_over(),
             Event::Committed(committed) => self.on_committed(committed),
             Event::Acted(acted) => self.on_acted(acted),
             Event::Probed { lane, probed, outcome } => self.on_probed(lane, probed, &outcome),
@@ -222,7 +223,15 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             Event::Tick => {}
             Event::Stop => self.on_stop(),
         }
-        Ok(())
+    }
+
+    /// Its thread stops with us; what is out is finished all the same.
+    fn on_source_over(&mut self) {
+        self.source_is_over = true;
+        if self.stopping.is_none() {
+            self.source_broke = true;
+            self.on_stop();
+        }
     }
 
     /// What happens often, if it did.

@@ -139,11 +139,11 @@ impl Target {
         let engine = Engine::new(self.engine_settings(&group, settings), Arc::clone(&ledger), Arc::new(actor), handle.clone());
         let stop = life.stop.clone();
         tasks.spawn("engine", async move {
-            let stopped = engine.run(consumer, stop).await?;
+            let ended = engine.run(consumer, stop).await;
             if let Err(error) = ledger.give_back().await {
                 tracing::warn!(%error, "claims were not given back, they end with their leases");
             }
-            anyhow::Ok(stopped)
+            ended
         });
 
         let relay = Relay { store: store.clone(), target: self.id.to_string(), group, publisher, metrics: metrics.clone() };

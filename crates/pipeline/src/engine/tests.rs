@@ -487,8 +487,13 @@ async fn lanes_that_are_blocked_for_ten_minutes_keep_the_engine_from_hearing_not
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_ends_by_itself_is_a_failure() {
-    let rig = Rig::start();
+async fn a_source_that_ends_by_itself_is_a_failure_and_cuts_nothing_short() {
+    let mut rig = Rig::start();
+    for value in ["a0", "a1"] {
+        rig.send("a", value);
+    }
+    rig.until(|world| world.on_the_wire.lock().unwrap().0 == 1).await;
     drop(rig.events);
     assert_eq!(rig.run.await.unwrap(), Err(SourceEnded));
+    assert_eq!(*rig.world.acts.lock().unwrap(), ["a0"], "the rest is the next owner's");
 }
