@@ -187,7 +187,7 @@ pub async fn items(store: &Store, scope: &Scope, part: &Part, after: Option<&Cur
         .bind(after.map(|it| it.group.clone()))
         // One more than a page tells whether there is another.
         .bind(limit + 1);
-    let mut items = query.fetch_all(store.pool()).await?.iter().map(item).collect::<Result<Vec<_>, _>>()?;
+    let mut items = query.fetch_all(store.pool_of_the_patient()).await?.iter().map(item).collect::<Result<Vec<_>, _>>()?;
     let is_last = items.len() as i64 <= limit;
     items.truncate(usize::try_from(limit).unwrap_or_default());
     let next = items.last().filter(|_| !is_last).map(Cursor::of);
@@ -209,7 +209,7 @@ async fn unlisted(store: &Store, scope: &Scope, part: &Part) -> Result<i64, Erro
         .bind(&part.kind)
         .bind(&part.group)
         .bind(&part.state)
-        .fetch_one(store.pool())
+        .fetch_one(store.pool_of_the_patient())
         .await?;
     let unread = unread(store, scope).await?.filter(|it| part.has(&it.line)).map(|it| it.timeless).sum::<i64>();
     Ok(carried + unread)
@@ -236,7 +236,7 @@ async fn counted(store: &Store, scope: &Scope, part: &Part) -> Result<Vec<Counte
            where grp = $7 or grp in (select grp from consumer)) counted
          group by 1, 2, 3, 4, 5 order by grp <> $7, 1, 2, 3, 4, 5"
     );
-    let rows = bound(sqlx::query(sqlx::AssertSqlSafe(sql)), scope, part).fetch_all(store.pool()).await?;
+    let rows = bound(sqlx::query(sqlx::AssertSqlSafe(sql)), scope, part).fetch_all(store.pool_of_the_patient()).await?;
     let mut counted = rows.iter().map(of_row).collect::<Result<Vec<_>, Error>>()?;
     counted.extend(unread(store, scope).await?);
     Ok(counted)
@@ -250,7 +250,7 @@ async fn unread(store: &Store, scope: &Scope) -> Result<impl Iterator<Item = Cou
         .bind(raw.iter().map(|it| it.partition).collect::<Vec<_>>())
         .bind(raw.iter().map(|it| it.next()).collect::<Vec<_>>())
         .bind(raw.iter().map(|it| it.end).collect::<Vec<_>>())
-        .fetch_one(store.pool())
+        .fetch_one(store.pool_of_the_patient())
         .await?;
     let spooled = crate::spool::backlog(store, None).await?.records;
     let in_flight = |(reason, timeless): (&str, i64)| Counted {
@@ -335,7 +335,7 @@ fn bound<'q>(query: Query<'q>, scope: &Scope, part: &Part) -> Query<'q> {
 async fn repeats(store: &Store) -> Result<i64, Error> {
     let sql = "select (select count(*) - count(distinct ce_id) from ingest.raw_record)
                     + (select coalesce(sum(repeats), 0)::bigint from retention.raw)";
-    Ok(sqlx::query_scalar(sql).fetch_one(store.pool()).await?)
+    Ok(sqlx::query_scalar(sql).fetch_one(store.pool_of_the_patient()).await?)
 }
 
 /// Check 1: no offset below the mapper's commit is without its record. The broker's numbers against ours.
@@ -346,7 +346,8 @@ async fn raw_is_contiguous(store: &Store, scope: &Scope) -> Result<Check, Error>
         let sql = "select coalesce(least(kept.first, gone.first), 0), kept.count + coalesce(gone.count, 0)
                    from (select min(\"offset\") as first, count(*) as count from ingest.raw_record where partition = $1 and \"offset\" < $2) kept
                    left join retention.raw gone on gone.partition = $1";
-        let (first, recorded): (i64, i64) = sqlx::query_as(sql).bind(it.partition).bind(committed).fetch_one(store.pool()).await?;
+        let (first, recorded): (i64, i64) =
+            sqlx::query_as(sql).bind(it.partition).bind(committed).fetch_one(store.pool_of_the_patient()).await?;
         // What the topic's retention had deleted before we began is out of both; rows that our own has deleted were counted.
         let missing = committed - first.min(it.start) - recorded;
         if missing != 0 {

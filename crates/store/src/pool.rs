@@ -29,16 +29,38 @@ impl Deref for Pool<'_> {
     }
 }
 
-/// A connection that did not answer is closed: what it still sends would be taken for the answer to the next question.
-pub(crate) fn in_time<T, E: From<sqlx::Error>>(
-    answer: Result<Result<T, E>, Elapsed>,
-    connection: &mut PoolConnection<Postgres>,
-) -> Result<T, E> {
-    answer.unwrap_or_else(|_| {
-        connection.close_on_drop();
-        Err(no_answer().into())
-    })
+/// A connection of the pool, for as long as something is asked on it.
+pub(crate) struct Lent {
+    pub(crate) connection: PoolConnection<Postgres>,
+    is_silent: bool,
 }
+
+impl Lent {
+    pub(crate) async fn of(connections: &PgPool) -> sqlx::Result<Self> {
+        Ok(Self { connection: connections.acquire().await?, is_silent: false })
+    }
+
+    /// A connection that did not answer is closed: what it still sends would be taken for the answer to the next question.
+    pub(crate) fn in_time<T, E: From<sqlx::Error>>(&mut self, answer: Result<Result<T, E>, Elapsed>) -> Result<T, E> {
+        answer.unwrap_or_else(|_| {
+            self.is_silent = true;
+            self.connection.close_on_drop();
+            Err(no_answer().into())
+        })
+    }
+}
+
+impl Drop for Lent {
+    /// The pool asks it once more whether it is well, and would wait for that for ever, with its place.
+    fn drop(&mut self) {
+        if !self.is_silent {
+            tokio::spawn(timeout(RETURN, self.connection.return_to_pool()));
+        }
+    }
+}
+
+/// A connection whose caller has gone may be at a long statement still.
+const RETURN: Duration = Duration::from_secs(5);
 
 pub(crate) fn no_answer() -> sqlx::Error {
     sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database did not answer in time"))
@@ -54,9 +76,9 @@ impl<'s> Executor<'s> for Pool<'s> {
         E: 'q + Execute<'q, Postgres>,
     {
         let rows = async move {
-            let mut connection = self.connections.acquire().await?;
-            let answer = timeout(self.deadline, connection.fetch_many(query).try_collect::<Vec<_>>()).await;
-            in_time(answer, &mut connection)
+            let mut lent = Lent::of(self.connections).await?;
+            let answer = timeout(self.deadline, lent.connection.fetch_many(query).try_collect::<Vec<_>>()).await;
+            lent.in_time(answer)
         };
         stream::once(rows).map_ok(|rows| stream::iter(rows.into_iter().map(Ok))).try_flatten().boxed()
     }
@@ -67,9 +89,9 @@ impl<'s> Executor<'s> for Pool<'s> {
         E: 'q + Execute<'q, Postgres>,
     {
         Box::pin(async move {
-            let mut connection = self.connections.acquire().await?;
-            let answer = timeout(self.deadline, connection.fetch_optional(query)).await;
-            in_time(answer, &mut connection)
+            let mut lent = Lent::of(self.connections).await?;
+            let answer = timeout(self.deadline, lent.connection.fetch_optional(query)).await;
+            lent.in_time(answer)
         })
     }
 

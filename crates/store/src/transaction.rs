@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgPool};
 
 use crate::Error;
-use crate::pool::{Pool, in_time};
+use crate::pool::{Lent, Pool};
 
 /// What a transaction's closure works with.
 pub type Tx = sqlx::PgConnection;
@@ -27,7 +27,7 @@ pub struct StoreSettings {
     #[serde(with = "humantime_serde", default = "default_acquire")]
     pub acquire_timeout: Duration,
     /// How long a statement or a transaction may take until its connection is given up: the database's host is gone, or hangs.
-    /// Longer than the longest statement, which the account asks.
+    /// The account, which reads whole ledgers, may take thirty times as long.
     #[serde(with = "humantime_serde", default = "default_answer")]
     pub answer_timeout: Duration,
 }
@@ -109,15 +109,16 @@ impl Store {
     {
         let (pool, answer_timeout) = (self.pool.clone(), self.answer_timeout);
         let run = async move {
-            let mut connection = pool.acquire().await?;
+            let mut lent = Lent::of(&pool).await?;
             let whole = async {
-                let mut transaction = connection.begin().await?;
+                #[expect(clippy::disallowed_methods, reason = "the one place that may begin")]
+                let mut transaction = lent.connection.begin().await?;
                 let done = work(&mut transaction).await?;
                 transaction.commit().await?;
                 Ok(done)
             };
             let answer = tokio::time::timeout(answer_timeout, whole).await;
-            in_time(answer, &mut connection)
+            lent.in_time(answer)
         };
         tokio::spawn(run).await.unwrap_or(Err(Error::Panicked))
     }
@@ -125,6 +126,11 @@ impl Store {
     /// For single statements, which commit by themselves.
     pub fn pool(&self) -> Pool<'_> {
         Pool { connections: &self.pool, deadline: self.answer_timeout }
+    }
+
+    /// For statements that read whole ledgers.
+    pub(crate) fn pool_of_the_patient(&self) -> Pool<'_> {
+        Pool { connections: &self.pool, deadline: self.answer_timeout * 30 }
     }
 
     pub async fn close(&self) {

@@ -317,6 +317,7 @@ async fn a_failure_that_is_told_again_undoes_nothing_that_came_after_it() {
 async fn a_batch_locks_all_its_keys_before_it_audits_anything() {
     let group = parked().await;
     let mut session = group.store.pool().acquire().await.unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a session that this test holds on to")]
     let mut other = session.begin().await.unwrap();
     sqlx::query("select from letters.parked for update").execute(&mut *other).await.unwrap();
     // One key's letter is written, another key's record is held.

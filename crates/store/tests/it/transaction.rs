@@ -79,7 +79,7 @@ async fn a_database_that_is_away_is_an_outage_and_a_missing_table_is_a_question_
 #[tokio::test]
 async fn a_database_that_does_not_answer_holds_nobody_for_ever() {
     let settings =
-        StoreSettings { connections_max: 1, answer_timeout: Duration::from_millis(200), ..StoreSettings::new(testkit::database().await) };
+        StoreSettings { connections_max: 1, answer_timeout: Duration::from_secs(2), ..StoreSettings::new(testkit::database().await) };
     let store = Store::open(&settings).await.unwrap();
     let silent = "select pg_sleep(600)";
     let statement = async { sqlx::query(silent).execute(store.pool()).await.map(drop).map_err(Error::from) };
@@ -92,6 +92,18 @@ async fn a_database_that_does_not_answer_holds_nobody_for_ever() {
         let one: i32 = sqlx::query_scalar("select 1").fetch_one(store.pool()).await.unwrap();
         assert_eq!(one, 1);
     }
+}
+
+#[tokio::test]
+async fn a_lock_of_a_database_that_does_not_answer_is_nobodys() {
+    let server = testkit::own::postgres().await;
+    let store = Store::open(&StoreSettings { answer_timeout: Duration::from_secs(2), ..StoreSettings::new(&server.url) }).await.unwrap();
+    let mut sole = store::effects::Sole::new(&store, "it").await.unwrap();
+    assert!(sole.is_ours().await.unwrap());
+    server.freeze();
+    let given_up = tokio::time::timeout(Duration::from_secs(60), sole.is_ours()).await.expect("nobody waits for ever");
+    server.thaw();
+    assert!(matches!(given_up, Err(Error::Unavailable(_))), "{given_up:?}");
 }
 
 /// A plan that was made while its table was new believes in such a key, and goes on to read the whole table for every row.
