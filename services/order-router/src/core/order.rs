@@ -10,7 +10,7 @@ use super::Version;
 use super::decision::{Command, Decision, Released, Settled, Verdict, Wait};
 use super::error::Error;
 use super::life::{CANCEL, CONFIRM, Life, OrderLife, PLACE, Placed, Progress, REVISE, RefundState, Sent, Stage, Touched, Why};
-use super::revision::{Confirmed, needs_revision};
+use super::revision::{self, Revision};
 
 /// Decides about one version of an order. `message`: as it was read.
 pub fn changed(life: Life, version: Version, order: Order, message: Bytes, rules: &Rules) -> Result<Decision, Error> {
@@ -153,20 +153,16 @@ impl Change {
     /// A revision goes first: what is confirmed must be what was paid.
     fn keep_up(&mut self, placed: &mut Placed, before: &Order) -> Result<(), Error> {
         let target = placed.target.clone();
-        let is_paid = self.order.financial_state.is_paid();
-        let refunds_known = match placed.confirm {
-            Some(_) => !self.life.refunds.is_empty(),
-            // Those of goods alone left with an earlier version of the quotation.
-            None => self.life.refunds.iter().any(|it| it.state == RefundState::Waiting),
-        };
-        let confirmed = Confirmed { commanded: placed.confirm.is_some() || is_paid, refunds_known };
-        if needs_revision(before, &self.order, confirmed) {
-            self.check_removals(placed)?;
-            let key = OperationKey::change(&self.life.order_ref(), REVISE, self.version.sequence);
-            self.command(&target, key, Operation::ReviseOrder { order: Box::new(self.order.clone()) });
-            placed.revise = Some((self.version.sequence, Sent::NEW));
+        match self.revision(placed, before)? {
+            Revision::Needless => {}
+            Revision::Due => {
+                let key = OperationKey::change(&self.life.order_ref(), REVISE, self.version.sequence);
+                self.command(&target, key, Operation::ReviseOrder { order: Box::new(self.order.clone()) });
+                placed.revise = Some((self.version.sequence, Sent::NEW));
+            }
+            Revision::Tangled => return Err(Error::Tangled { target: target.to_string() }),
         }
-        if is_paid && placed.confirm.is_none() {
+        if self.order.financial_state.is_paid() && placed.confirm.is_none() {
             let key = OperationKey::create(&self.life.order_ref(), CONFIRM);
             self.command(&target, key, Operation::ConfirmOrder { order: Box::new(self.order.clone()) });
             placed.confirm = Some(Sent::NEW);
@@ -174,18 +170,20 @@ impl Change {
         Ok(())
     }
 
-    /// A quotation is of what is left; where money went back, of all that was ordered, for its refund is booked on its own. What was
-    /// taken out before anybody paid belongs to neither, and the order does not say which pieces those are.
-    fn check_removals(&self, placed: &Placed) -> Result<(), Error> {
-        if placed.confirm.is_some() || !self.order.shows_refund() {
-            return Ok(());
+    fn revision(&self, placed: &Placed, before: &Order) -> Result<Revision, Error> {
+        if placed.confirm.is_some() {
+            return Ok(revision::of_confirmed(before, &self.order, !self.life.refunds.is_empty()));
         }
-        for refund in self.life.refunds.iter().filter(|it| matches!(it.state, RefundState::Sent(_))) {
-            if !refund.decode()?.moves_money() {
-                return Err(Error::Tangled { target: placed.target.to_string() });
+        let (mut unpaid, mut is_refund_waiting) = (Vec::new(), false);
+        for known in &self.life.refunds {
+            let refund = known.decode()?;
+            match known.state {
+                RefundState::Sent(_) if !refund.moves_money() => unpaid.push(refund),
+                RefundState::Waiting => is_refund_waiting |= refund.moves_money(),
+                RefundState::Sent(_) | RefundState::Dropped(_) => {}
             }
         }
-        Ok(())
+        Ok(revision::of_quotation(before, &self.order, &unpaid, is_refund_waiting))
     }
 
     fn command(&mut self, target: &TargetId, key: OperationKey, operation: Operation) {

@@ -148,19 +148,37 @@ fn a_change_that_is_paid_at_once_is_revised_before_it_is_confirmed() {
     assert_eq!(keys(&world)[1..], ["shop/order/7/revise/2", "shop/order/7/confirm"]);
 }
 
-/// Which of the missing pieces were never paid for, nobody tells.
+/// What a quotation must come to when the payment is heard of: all that was not taken out before it.
 #[test]
-fn removals_from_before_and_after_the_payment_that_come_at_once_are_for_a_person() {
-    let mut edited = Order { lines: vec![line("l1", 4)], financial_state: FinancialState::PartiallyRefunded, ..order() };
-    edited.lines[0].current_quantity = Decimal::TWO;
-    let mut world = World::new();
-    world.order(1, order());
-    assert_eq!(world.order(2, edited.clone()), "applied; revise_order in erp-de; confirm_order in erp-de", "all of it after the payment");
+fn what_was_given_back_after_the_payment_is_confirmed_and_what_was_taken_out_before_it_is_not() {
+    let left = |quantity: i64, current: i64, financial_state| {
+        let mut order = Order { lines: vec![line("l1", quantity)], financial_state, ..order() };
+        order.lines[0].current_quantity = current.into();
+        order
+    };
+    let world = |before: &[Refund]| {
+        let mut world = World::new();
+        world.order(1, left(4, 4, FinancialState::Pending));
+        before.iter().for_each(|it| drop(world.refund(1, it)));
+        world
+    };
+    let (refunded, revised) = (FinancialState::PartiallyRefunded, "applied; revise_order in erp-de; confirm_order in erp-de");
+    let (taken_out, given_back) = (refund("r1", 1), money_back(refund("r2", 1)));
 
-    let mut world = World::new();
-    world.order(1, order());
-    world.refund(1, &refund("r1", 1));
-    assert_eq!(world.order(2, edited), "dead order_tangled");
+    assert_eq!(world(&[]).order(2, left(5, 3, refunded)), revised, "one more, and two given back");
+    assert_eq!(world(&[]).order(2, left(4, 3, refunded)), "applied; confirm_order in erp-de");
+    assert_eq!(world(std::slice::from_ref(&taken_out)).order(2, left(4, 3, FinancialState::Paid)), revised);
+    let both = [taken_out, given_back];
+    let booked = format!("{revised}; book r2 in erp-de; #3 applied");
+    assert_eq!(world(&both).order(2, left(4, 3, FinancialState::Paid)), booked, "a version from before the refund");
+
+    // Which of the missing pieces were paid for, no version tells.
+    assert_eq!(world(&both).order(2, left(4, 2, refunded)), "dead order_tangled");
+    assert_eq!(world(&both[..1]).order(2, left(4, 2, refunded)), "dead order_tangled", "its refund comes later");
+    // It had been told when it was removed.
+    let mut told = world(&both[..1]);
+    assert_eq!(told.order(2, left(4, 3, FinancialState::Pending)), "applied; revise_order in erp-de");
+    assert_eq!(told.order(3, left(4, 2, refunded)), "applied; confirm_order in erp-de");
 }
 
 /// The refund's own command takes the goods away.
@@ -223,7 +241,9 @@ fn money_is_given_back_once_the_target_knows_that_it_came_or_that_nothing_comes_
     world.refund(1, &back());
     assert_eq!(world.refund(1, &refund("r2", 1)), "waiting for its order");
     assert_eq!(world.order(1, order()), "applied; place in erp-de; book r2 in erp-de; #2 applied", "goods of an unpaid order");
-    assert_eq!(world.order(2, paid(order())), "applied; confirm_order in erp-de; book r1 in erp-de; #1 applied");
+    let mut less = paid(order());
+    less.lines[0].current_quantity = Decimal::ONE;
+    assert_eq!(world.order(2, less), "applied; revise_order in erp-de; confirm_order in erp-de; book r1 in erp-de; #1 applied");
 }
 
 /// Somebody edited the order, and the webhook that tells of the new line is late.
