@@ -181,6 +181,11 @@ pub(crate) enum Refusal {
     Shipped(i64),
     #[error("goods of sale {0} that were refunded are packed with others; take them out in Tryton, the refund itself is booked")]
     OnTheirWay(i64),
+    #[error(
+        "sale {0} has a cancelled move of goods that were refunded and of others that are owed; have it made again in Tryton, then \
+         replay: the refund itself is booked"
+    )]
+    CancelledTogether(i64),
     #[error("sale {0} is invoiced; book a refund instead")]
     Invoiced(i64),
     #[error("sale {0} was refunded in part; refund its rest instead of cancelling it")]
@@ -222,6 +227,7 @@ impl Classify for Refusal {
             | Self::WrongState { .. }
             | Self::Shipped(_)
             | Self::OnTheirWay(_)
+            | Self::CancelledTogether(_)
             | Self::Invoiced(_)
             | Self::Refunded(_)
             | Self::OverRefund { .. } => Class::BusinessRejected,
@@ -252,6 +258,7 @@ impl Classify for Refusal {
             Self::NotProcessed(_) => "erp_not_processed",
             Self::Shipped(_) => "erp_order_shipped",
             Self::OnTheirWay(_) => "erp_goods_on_their_way",
+            Self::CancelledTogether(_) => "erp_cancelled_together",
             Self::Invoiced(_) => "erp_order_invoiced",
             Self::Refunded(_) => "erp_order_refunded",
             Self::OverRefund { .. } => "erp_over_refund",

@@ -151,11 +151,11 @@ impl Line {
         self.moves.iter().filter(|it| it.state == "cancelled" && !self.is_ignored(it) && !self.moves_recreated.contains(&it.id))
     }
 
-    /// Tryton would make a move for the rest. For all of it where the only move was taken out of its shipment.
+    /// Tryton would make a move for the rest: of what was cancelled only where somebody said so. For all of it where the only move was
+    /// taken out of its shipment.
     fn is_short(&self) -> bool {
-        let is_covered = |it: &Move| it.state != "cancelled" || self.is_ignored(it);
         let is_goods = self.product.as_ref().is_some_and(|it| it.kind == "goods");
-        is_goods && self.sum(is_covered) < self.quantity() && self.unmarked().next().is_none()
+        is_goods && self.sum(|it| !self.moves_recreated.contains(&it.id)) < self.quantity()
     }
 }
 
@@ -168,6 +168,8 @@ struct Cuts {
     shortened: BTreeMap<i64, BTreeMap<i64, Decimal>>,
     /// Of lines: cancelled moves that are not made again.
     forgotten: BTreeMap<i64, Vec<i64>>,
+    /// Some cancelled move is of both what is owed and what is not.
+    is_unclear: bool,
 }
 
 impl Goods {
@@ -190,7 +192,8 @@ impl Goods {
                 excess -= cut;
             }
         }
-        let mut cuts = Cuts { forgotten: self.forgotten(kept_back), ..Cuts::default() };
+        let mut cuts = Cuts::default();
+        self.forget(kept_back, &mut cuts);
         let open = || self.lines.iter().flat_map(|it| &it.moves).filter(|it| it.is_open());
         let shipments: BTreeSet<i64> = open().filter(|it| stays.contains_key(&it.id)).filter_map(Move::shipment).collect();
         for shipment in shipments {
@@ -206,8 +209,7 @@ impl Goods {
     }
 
     /// Those that we cancelled, the latest first. What a person cancelled is his to ignore or to make again, as far as it is owed.
-    fn forgotten(&self, kept_back: &BTreeMap<String, Decimal>) -> BTreeMap<i64, Vec<i64>> {
-        let mut forgotten: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    fn forget(&self, kept_back: &BTreeMap<String, Decimal>, cuts: &mut Cuts) {
         for (sku, kept_back) in kept_back {
             let lines = || self.lines.iter().filter(|it| it.sku() == Some(sku));
             let sold: Decimal = lines().map(Line::quantity).sum();
@@ -221,11 +223,12 @@ impl Goods {
             for (line, it) in cancelled {
                 if it.quantity <= needless {
                     needless -= it.quantity;
-                    forgotten.entry(line).or_default().push(it.id);
+                    cuts.forgotten.entry(line).or_default().push(it.id);
+                } else {
+                    cuts.is_unclear |= needless > Decimal::ZERO;
                 }
             }
         }
-        forgotten
     }
 
     fn state(&self, shipment: i64) -> &str {
@@ -245,6 +248,9 @@ impl Goods {
         let states = || cuts.shortened.keys().map(|it| self.state(*it));
         if states().any(|it| !matches!(it, "draft" | "waiting" | "assigned")) || cuts.whole.iter().any(|it| self.state(*it) == "shipped") {
             return Err(Refusal::OnTheirWay(self.id));
+        }
+        if cuts.is_unclear {
+            return Err(Refusal::CancelledTogether(self.id));
         }
         Ok(match stage {
             Stage::Reopen => states().any(|it| it != "draft"),

@@ -76,8 +76,15 @@ fn what_a_person_cancelled_is_not_forgotten_as_far_as_it_is_owed() {
     let again = "MUG 3: 7 cancelled 3 @1, 16 draft 2 @2, 17 cancelled 1 @3; recreated 7";
     check(&goods(&["1 cancelled", "2 waiting", "3 cancelled"], "exception", &[again]), "forget settle");
     let undecided = "MUG 3: 7 cancelled 2 @1, 17 cancelled 1 @3";
-    let goods = goods(&["1 cancelled", "3 cancelled"], "exception", &[undecided, "TS 1: 9 cancelled 1 @1"]);
-    assert_eq!(goods.cuts(&BTreeMap::from([("MUG".to_owned(), Decimal::ONE)])).forgotten, BTreeMap::from([(1, vec![17])]));
+    let undecided = goods(&["1 cancelled", "3 cancelled"], "exception", &[undecided, "TS 1: 9 cancelled 1 @1"]);
+    assert_eq!(undecided.cuts(&BTreeMap::from([("MUG".to_owned(), Decimal::ONE)])).forgotten, BTreeMap::from([(1, vec![17])]));
+    // One move of both.
+    let together = goods(&["1 cancelled"], "exception", &["MUG 3: 7 cancelled 3 @1"]);
+    check(&together, &["erp_cancelled_together"; 7].join(" "));
+    // Two were refunded, one of three is cancelled: Tryton would make the third again.
+    let short = goods(&["1 cancelled", "2 draft"], "exception", &["MUG 3: 7 cancelled 1 @1, 16 draft 1 @2"]);
+    let cuts = short.cuts(&BTreeMap::from([("MUG".to_owned(), Decimal::TWO)]));
+    assert_eq!(short.is_due(Stage::Split, &cuts).ok(), Some(true));
 }
 
 #[test]
