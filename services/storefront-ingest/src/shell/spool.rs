@@ -1,6 +1,8 @@
 //! The spool's drain: rows in arrival order, into Kafka.
 
-use std::collections::HashSet;
+mod late;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +10,7 @@ use bus::{ProduceError, Producer};
 use bytes::Bytes;
 use contracts::topics::Parking;
 use fault::Fault;
+use futures_util::{FutureExt, StreamExt};
 use kill_point::{Point, reach};
 use pipeline::{Origin, OutRecord, Partition, Record};
 use store::letters::{self, Failure, Obligation};
@@ -17,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::failover::{Failover, Route};
 use crate::core::gauge::Gauge;
+
+use late::{Late, Pass, Sending, Sent};
 
 /// What a record takes of the spool's limit.
 pub fn size_of(record: &OutRecord) -> usize {
@@ -49,16 +54,19 @@ impl Drain {
     async fn work(self) {
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut measured = None;
+        let (mut measured, mut late) = (None, Late::default());
         loop {
             ticks.tick().await;
             match tokio::time::timeout(ASK, self.is_idle(&mut measured)).await {
                 Ok(Ok(true)) => {}
-                Ok(Ok(false)) => {
-                    if let Err(fault) = self.turn().await {
-                        tracing::debug!(error = %fault, "the spool is not drained yet");
+                Ok(Ok(false)) => match self.turn(&mut late).await {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        tracing::debug!("Kafka does not take some of what is spooled yet");
+                        ticks.reset_after(LEFT);
                     }
-                }
+                    Err(fault) => tracing::debug!(error = %fault, "the spool is not drained yet"),
+                },
                 Ok(Err(_)) | Err(_) => self.do_without().await,
             }
         }
@@ -72,19 +80,26 @@ impl Drain {
         Ok(spool::is_empty(&self.store).await? && self.failover.route() == Route::Kafka)
     }
 
-    async fn turn(&self) -> Result<(), Fault> {
+    /// Whether rows are left.
+    async fn turn(&self, late: &mut Late) -> Result<bool, Fault> {
         // What is claimed is taken over by nobody, and another instance may reach Kafka where this one does not.
         self.producer.probe(PROBE).await?;
         loop {
-            self.drain_own().await?;
-            if self.failover.route() == Route::Spool && self.failover.kafka_is_back() {
+            let is_left = self.drain_own(late).await?;
+            if !is_left {
+                late.forget();
+            }
+            if !is_left && self.failover.route() == Route::Spool && self.failover.kafka_is_back() {
                 tracing::warn!("Kafka is back and the spool is empty, deliveries go to Kafka");
             }
             let adopted = spool::adopt(&self.store, &self.instance).await?;
-            if adopted == 0 {
-                return Ok(());
+            if adopted > 0 {
+                tracing::warn!(adopted, "taking over deliveries that another instance had spooled");
             }
-            tracing::warn!(adopted, "taking over deliveries that another instance had spooled");
+            // What is left is read again with what was taken over: not for every thousand of them.
+            if adopted == 0 || is_left {
+                return Ok(is_left);
+            }
         }
     }
 
@@ -104,62 +119,83 @@ impl Drain {
         Ok(())
     }
 
-    /// Goes on behind rows that can't be produced now: a partition without a leader keeps its own keys back, and no others.
-    async fn drain_own(&self) -> Result<(), Fault> {
-        let (mut waiting, mut behind) = (Waiting::default(), 0);
+    /// Whether rows are left: those that Kafka does not take now keep their own keys back, and no others.
+    async fn drain_own(&self, late: &mut Late) -> Result<bool, Fault> {
+        let mut behind = 0;
         loop {
+            self.remove(late.answered().iter().filter(|it| it.confirmed.is_ok())).await?;
             let rows = spool::oldest(&self.store, &self.instance, behind, ROWS).await?;
-            let Some(last) = rows.last().map(|it| it.id) else { return waiting.why.map_or(Ok(()), |error| Err(error.into())) };
-            let ids: Vec<i64> = rows.iter().map(|it| it.id).collect();
-            spool::claim(&self.store, &ids, CLAIM).await?;
-            self.produce(rows, &mut waiting).await?;
-            if waiting.why.is_some() {
+            let Some(last) = rows.last().map(|it| it.id) else { return Ok(behind > 0) };
+            if self.produce(rows, late).await? {
                 behind = last;
                 self.producer.probe(PROBE).await?;
             }
         }
     }
 
-    /// All of them together, in order. What is confirmed goes; the others wait. An error if no row can be produced.
-    async fn produce(&self, rows: Vec<Spooled>, waiting: &mut Waiting) -> Result<(), Fault> {
-        let (mut all_sent, mut full) = (Vec::with_capacity(rows.len()), None);
-        let (mut done, mut refused) = (Vec::new(), Vec::new());
-        for row in &rows {
-            // What comes behind a row of its key must not overtake it.
-            if waiting.keys.contains(&row.record.key) {
-                continue;
-            }
-            match self.producer.enqueue(&row.record) {
-                Ok(confirmation) => all_sent.push((row, confirmation)),
-                Err(ProduceError::Refused { .. }) => refused.push(row),
-                Err(error @ ProduceError::Unconfirmed { .. }) => waiting.add(row, error),
-                Err(error @ (ProduceError::QueueFull | ProduceError::PartitionFull { .. })) => {
-                    full = Some(error);
-                    break;
-                }
+    /// A page, in order. What is confirmed soon goes; the rest is late. Returns whether any row is left.
+    async fn produce(&self, rows: Vec<Spooled>, late: &mut Late) -> Result<bool, Fault> {
+        let rows: Vec<(Pass, Spooled)> = rows.into_iter().map(|it| (late.pass(&it.record.key), it)).collect();
+        let sent: Vec<i64> = rows.iter().filter(|(pass, _)| *pass != Pass::Skipped).map(|(_, it)| it.id).collect();
+        spool::claim(&self.store, &sent, CLAIM).await?;
+        let mut page = Page::default();
+        let queued = rows.iter().try_for_each(|(pass, row)| self.send(*pass, row, late, &mut page));
+        let mut done = Vec::new();
+        let deadline = tokio::time::Instant::now() + PROMPT;
+        while let Ok(Some(sent)) = tokio::time::timeout_at(deadline, page.sending.next()).await {
+            page.open.remove(&sent.id);
+            match sent.confirmed {
+                Ok(()) => done.push(sent),
+                Err(ProduceError::Refused { .. }) => page.refused.push(sent.id),
+                Err(_) => late.failed(sent.key),
             }
         }
-        for (row, confirmation) in all_sent {
-            match confirmation.await {
-                Ok(_) => done.push(row),
-                Err(ProduceError::Refused { .. }) => refused.push(row),
-                Err(error) => waiting.add(row, error),
-            }
-        }
+        late.take(page.open.into_values(), page.sending);
         if !done.is_empty() {
             reach(Point::SpoolConfirmed);
         }
-        self.remove(&done).await?;
-        for row in refused {
+        self.remove(done.iter()).await?;
+        for (_, row) in rows.iter().filter(|(_, it)| page.refused.contains(&it.id)) {
             self.bury(row).await?;
-            self.remove(&[row]).await?;
+            spool::remove(&self.store, &[row.id]).await?;
+            self.spooled.free(size_of(&row.record));
         }
-        full.map_or(Ok(()), |error| Err(error.into()))
+        queued?;
+        Ok(done.len() + page.refused.len() < rows.len())
     }
 
-    async fn remove(&self, rows: &[&Spooled]) -> Result<(), Error> {
-        spool::remove(&self.store, &rows.iter().map(|it| it.id).collect::<Vec<_>>()).await?;
-        self.spooled.free(rows.iter().map(|it| size_of(&it.record)).sum());
+    /// An error if no row can be queued.
+    fn send(&self, pass: Pass, row: &Spooled, late: &mut Late, page: &mut Page) -> Result<(), ProduceError> {
+        // One that was late in this page keeps what is behind it back as well.
+        if pass == Pass::Skipped || late.pass(&row.record.key) == Pass::Skipped {
+            return Ok(());
+        }
+        let (id, size, key) = (row.id, size_of(&row.record), row.record.key.clone());
+        match self.producer.enqueue(&row.record) {
+            Ok(confirmation) => {
+                let of = key.clone();
+                let sending = confirmation.map(move |it| Sent { id, size, key: of, confirmed: it.map(drop) }).boxed();
+                match pass {
+                    Pass::Prompt => {
+                        page.open.insert(id, key);
+                        page.sending.push(sending);
+                    }
+                    Pass::Unawaited | Pass::Skipped => late.add(key, sending),
+                }
+            }
+            Err(ProduceError::Refused { .. }) => page.refused.push(id),
+            Err(ProduceError::Unconfirmed { .. }) => late.failed(key),
+            Err(error @ (ProduceError::QueueFull | ProduceError::PartitionFull { .. })) => return Err(error),
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, sent: impl Iterator<Item = &Sent> + Clone) -> Result<(), Error> {
+        let ids: Vec<i64> = sent.clone().map(|it| it.id).collect();
+        if !ids.is_empty() {
+            spool::remove(&self.store, &ids).await?;
+            self.spooled.free(sent.map(|it| it.size).sum());
+        }
         Ok(())
     }
 
@@ -188,22 +224,21 @@ impl Drain {
     }
 }
 
-/// Whose rows can't be produced now.
+/// Rows of a page that are on their way.
 #[derive(Default)]
-struct Waiting {
-    keys: HashSet<Bytes>,
-    why: Option<ProduceError>,
-}
-
-impl Waiting {
-    fn add(&mut self, row: &Spooled, error: ProduceError) {
-        self.keys.insert(row.record.key.clone());
-        self.why.get_or_insert(error);
-    }
+struct Page {
+    sending: Sending,
+    /// Their keys, until they are answered.
+    open: HashMap<i64, Bytes>,
+    refused: Vec<i64>,
 }
 
 /// In memory at once; a body has up to 4 MiB.
 const ROWS: i64 = 100;
+/// For a page: after that nobody waits for what is left of it.
+const PROMPT: Duration = Duration::from_secs(2);
+/// Between two passes over rows that are left.
+const LEFT: Duration = Duration::from_secs(5);
 /// Longer than a producer's patience.
 const CLAIM: Duration = Duration::from_secs(40);
 const PROBE: Duration = Duration::from_secs(1);

@@ -343,17 +343,18 @@ async fn what_the_platform_hides_is_neither_missed_nor_gone() {
     let scans = "select count(*) from ingest.scan where kind = 'order' and state = 'done' and missing = 0";
     eventually_eq(SOON, 1, async || rig.count(scans).await).await;
 
-    // Nor where it is looked for by itself.
-    let asked = "insert into ingest.reread (source, kind, id, reason) values ('shop-eu', 'order', $1, 'a test')";
+    // Nor where it is looked for by itself; a scan may have asked for that once already, to be certain of its version.
+    let asked = "insert into ingest.reread (source, kind, id, reason) values ('shop-eu', 'order', $1, 'a test') on conflict do nothing";
     sqlx::query(asked).bind(ids[0].to_string()).execute(rig.store.pool()).await.unwrap();
     eventually_eq(SOON, 0, async || rig.count("select count(*) from ingest.reread").await).await;
     balances(&rig).await;
     assert_eq!(orders(&rig).await, 1);
     let hidden = "select count(*) from ingest.decision where reason = 'may_be_hidden'";
-    assert_eq!(rig.count(hidden).await, 1);
+    assert!(rig.count(hidden).await >= 1);
 
     // Its word is another matter.
-    let told = "insert into ingest.reread (source, kind, id, reason) values ('shop-eu', 'order', $1, 'its source says that it is gone')";
+    let told = "insert into ingest.reread (source, kind, id, reason) values ('shop-eu', 'order', $1, 'its source says that it is gone')
+                on conflict (source, kind, id) do update set reason = excluded.reason";
     sqlx::query(told).bind(ids[0].to_string()).execute(rig.store.pool()).await.unwrap();
     eventually_eq(SOON, 0, async || orders(&rig).await).await;
     running.stop().await;

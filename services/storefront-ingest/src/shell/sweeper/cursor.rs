@@ -18,7 +18,7 @@ pub(super) struct Trust {
 
 impl Trust {
     /// Whether a refusal is the cursor's fault. A page that can't be read is refused in the same way, and the listing would come
-    /// back to it again and again: so rarely more often than it is listed anyway.
+    /// back to it again and again: so at most once an hour.
     fn is_lost(&mut self, from: &ListFrom, fault: &Fault) -> bool {
         let is_doubtful = matches!(from, ListFrom::Cursor(_)) && matches!(fault.class, Class::Schema | Class::Validation);
         let is_lost = is_doubtful && self.lost_at.is_none_or(|it| it.elapsed() >= LOST_AGAIN);
