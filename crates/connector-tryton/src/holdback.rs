@@ -220,14 +220,16 @@ impl Goods {
             let mut needless = nowhere - to_come;
             let mut cancelled: Vec<(i64, &Move)> = lines().flat_map(|line| line.unmarked().map(|it| (line.id, it))).collect();
             cancelled.sort_by_key(|(_, it)| std::cmp::Reverse(it.id));
+            let mut is_any_left = false;
             for (line, it) in cancelled {
                 if it.quantity <= needless {
                     needless -= it.quantity;
                     cuts.forgotten.entry(line).or_default().push(it.id);
                 } else {
-                    cuts.is_unclear |= needless > Decimal::ZERO;
+                    is_any_left = true;
                 }
             }
+            cuts.is_unclear |= is_any_left && needless > Decimal::ZERO;
         }
     }
 

@@ -27,7 +27,7 @@ pub struct StoreSettings {
     #[serde(with = "humantime_serde", default = "default_acquire")]
     pub acquire_timeout: Duration,
     /// How long a statement or a transaction may take until its connection is given up: the database's host is gone, or hangs.
-    /// The account, which reads whole ledgers, may take thirty times as long.
+    /// The account, which reads whole ledgers, may take five times as long.
     #[serde(with = "humantime_serde", default = "default_answer")]
     pub answer_timeout: Duration,
 }
@@ -130,7 +130,7 @@ impl Store {
 
     /// For statements that read whole ledgers.
     pub(crate) fn pool_of_the_patient(&self) -> Pool<'_> {
-        Pool { connections: &self.pool, deadline: self.answer_timeout * 30 }
+        Pool { connections: &self.pool, deadline: self.answer_timeout * 5 }
     }
 
     pub async fn close(&self) {

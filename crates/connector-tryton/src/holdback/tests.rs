@@ -78,6 +78,9 @@ fn what_a_person_cancelled_is_not_forgotten_as_far_as_it_is_owed() {
     let undecided = "MUG 3: 7 cancelled 2 @1, 17 cancelled 1 @3";
     let undecided = goods(&["1 cancelled", "3 cancelled"], "exception", &[undecided, "TS 1: 9 cancelled 1 @1"]);
     assert_eq!(undecided.cuts(&BTreeMap::from([("MUG".to_owned(), Decimal::ONE)])).forgotten, BTreeMap::from([(1, vec![17])]));
+    let later = goods(&["1 cancelled", "3 cancelled"], "exception", &["MUG 3: 7 cancelled 1 @1, 17 cancelled 2 @3"]);
+    let cuts = later.cuts(&BTreeMap::from([("MUG".to_owned(), Decimal::ONE)]));
+    assert_eq!((cuts.forgotten, cuts.is_unclear), (BTreeMap::from([(1, vec![7])]), false));
     // One move of both.
     let together = goods(&["1 cancelled"], "exception", &["MUG 3: 7 cancelled 3 @1"]);
     check(&together, &["erp_cancelled_together"; 7].join(" "));

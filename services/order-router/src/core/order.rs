@@ -183,6 +183,8 @@ impl Change {
                 RefundState::Sent(_) | RefundState::Dropped(_) => {}
             }
         }
+        // Before the payment nothing of it can have been given back.
+        is_refund_waiting &= self.order.financial_state.is_paid();
         Ok(revision::of_quotation(before, &self.order, &unpaid, is_refund_waiting))
     }
 

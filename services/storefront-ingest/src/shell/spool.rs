@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::core::failover::{Failover, Route};
 use crate::core::gauge::Gauge;
 
-use late::{Late, Pass, Sending, Sent};
+use late::{Late, Sending, Sent, Turn};
 
 /// What a record takes of the spool's limit.
 pub fn size_of(record: &OutRecord) -> usize {
@@ -32,7 +32,7 @@ pub fn size_of(record: &OutRecord) -> usize {
 ///
 /// A row goes only when Kafka has confirmed it, so whatever happens in between, two processes with one row make a repeat, which
 /// the mapper drops, and never a loss. Nothing is renewed while Kafka is away: a row would be written again and again. So an
-/// instance may take over rows of one that is alive but slower than half a minute; what it has in its hands is marked.
+/// instance may take over rows of one that is alive and can't reach Kafka; what one has in its hands, or leaves behind, is marked.
 pub struct Drain {
     pub store: Store,
     pub producer: Producer,
@@ -54,7 +54,7 @@ impl Drain {
     async fn work(self) {
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (mut measured, mut late) = (None, Late::default());
+        let (mut measured, mut late) = (None, Late::new());
         loop {
             ticks.tick().await;
             match tokio::time::timeout(ASK, self.is_idle(&mut measured)).await {
@@ -82,6 +82,7 @@ impl Drain {
 
     /// Whether rows are left.
     async fn turn(&self, late: &mut Late) -> Result<bool, Fault> {
+        self.settle(late).await?;
         // What is claimed is taken over by nobody, and another instance may reach Kafka where this one does not.
         self.producer.probe(PROBE).await?;
         loop {
@@ -119,43 +120,40 @@ impl Drain {
         Ok(())
     }
 
-    /// Whether rows are left: those that Kafka does not take now keep their own keys back, and no others.
+    /// One pass. Whether rows are left: those that Kafka does not take now keep their own keys back, and no others.
     async fn drain_own(&self, late: &mut Late) -> Result<bool, Fault> {
+        self.settle(late).await?;
+        late.begin_pass();
         let mut behind = 0;
         loop {
-            self.remove(late.answered().iter().filter(|it| it.confirmed.is_ok())).await?;
-            let rows = spool::oldest(&self.store, &self.instance, behind, ROWS).await?;
+            let limit = if late.is_full() { FEW_ROWS } else { ROWS };
+            let rows = spool::oldest(&self.store, &self.instance, behind, limit).await?;
             let Some(last) = rows.last().map(|it| it.id) else { return Ok(behind > 0) };
-            if self.produce(rows, late).await? {
+            if self.produce(rows, late).await? || behind > 0 {
                 behind = last;
                 self.producer.probe(PROBE).await?;
             }
         }
     }
 
+    /// What was late and has been answered since.
+    async fn settle(&self, late: &mut Late) -> Result<(), Error> {
+        self.remove(late.answered().iter().filter(|it| it.confirmed.is_ok())).await
+    }
+
     /// A page, in order. What is confirmed soon goes; the rest is late. Returns whether any row is left.
     async fn produce(&self, rows: Vec<Spooled>, late: &mut Late) -> Result<bool, Fault> {
-        let rows: Vec<(Pass, Spooled)> = rows.into_iter().map(|it| (late.pass(&it.record.key), it)).collect();
-        let sent: Vec<i64> = rows.iter().filter(|(pass, _)| *pass != Pass::Skipped).map(|(_, it)| it.id).collect();
-        spool::claim(&self.store, &sent, CLAIM).await?;
+        let ours = rows.iter().filter(|it| late.renews || late.turn(&it.record.key) != Turn::Skipped);
+        spool::claim(&self.store, &ours.map(|it| it.id).collect::<Vec<_>>(), CLAIM).await?;
         let mut page = Page::default();
-        let queued = rows.iter().try_for_each(|(pass, row)| self.send(*pass, row, late, &mut page));
-        let mut done = Vec::new();
-        let deadline = tokio::time::Instant::now() + PROMPT;
-        while let Ok(Some(sent)) = tokio::time::timeout_at(deadline, page.sending.next()).await {
-            page.open.remove(&sent.id);
-            match sent.confirmed {
-                Ok(()) => done.push(sent),
-                Err(ProduceError::Refused { .. }) => page.refused.push(sent.id),
-                Err(_) => late.failed(sent.key),
-            }
-        }
+        let queued = rows.iter().try_for_each(|row| self.send(row, late, &mut page));
+        let done = page.confirmed(late).await;
         late.take(page.open.into_values(), page.sending);
         if !done.is_empty() {
             reach(Point::SpoolConfirmed);
         }
         self.remove(done.iter()).await?;
-        for (_, row) in rows.iter().filter(|(_, it)| page.refused.contains(&it.id)) {
+        for row in rows.iter().filter(|it| page.refused.contains(&it.id)) {
             self.bury(row).await?;
             spool::remove(&self.store, &[row.id]).await?;
             self.spooled.free(size_of(&row.record));
@@ -165,22 +163,22 @@ impl Drain {
     }
 
     /// An error if no row can be queued.
-    fn send(&self, pass: Pass, row: &Spooled, late: &mut Late, page: &mut Page) -> Result<(), ProduceError> {
-        // One that was late in this page keeps what is behind it back as well.
-        if pass == Pass::Skipped || late.pass(&row.record.key) == Pass::Skipped {
+    fn send(&self, row: &Spooled, late: &mut Late, page: &mut Page) -> Result<(), ProduceError> {
+        let (id, size, key) = (row.id, size_of(&row.record), row.record.key.clone());
+        let turn = late.turn(&key);
+        if turn == Turn::Skipped {
             return Ok(());
         }
-        let (id, size, key) = (row.id, size_of(&row.record), row.record.key.clone());
         match self.producer.enqueue(&row.record) {
             Ok(confirmation) => {
                 let of = key.clone();
                 let sending = confirmation.map(move |it| Sent { id, size, key: of, confirmed: it.map(drop) }).boxed();
-                match pass {
-                    Pass::Prompt => {
+                match turn {
+                    Turn::Prompt => {
                         page.open.insert(id, key);
                         page.sending.push(sending);
                     }
-                    Pass::Unawaited | Pass::Skipped => late.add(key, sending),
+                    Turn::Unawaited | Turn::Skipped => late.add(key, sending),
                 }
             }
             Err(ProduceError::Refused { .. }) => page.refused.push(id),
@@ -233,12 +231,34 @@ struct Page {
     refused: Vec<i64>,
 }
 
+impl Page {
+    /// Until all are answered, or none is any more.
+    async fn confirmed(&mut self, late: &mut Late) -> Vec<Sent> {
+        let (mut done, mut wait) = (Vec::new(), FIRST);
+        while let Ok(Some(sent)) = tokio::time::timeout(wait, self.sending.next()).await {
+            self.open.remove(&sent.id);
+            match sent.confirmed {
+                Ok(()) => {
+                    done.push(sent);
+                    wait = NEXT;
+                }
+                Err(ProduceError::Refused { .. }) => self.refused.push(sent.id),
+                Err(_) => late.failed(sent.key),
+            }
+        }
+        done
+    }
+}
+
 /// In memory at once; a body has up to 4 MiB.
 const ROWS: i64 = 100;
-/// For a page: after that nobody waits for what is left of it.
-const PROMPT: Duration = Duration::from_secs(2);
+/// While much is late.
+const FEW_ROWS: i64 = 10;
+/// To a page's first confirmation, and from each to the next one: after that nobody waits for what is left of it.
+const FIRST: Duration = Duration::from_secs(2);
+const NEXT: Duration = Duration::from_millis(500);
 /// Between two passes over rows that are left.
-const LEFT: Duration = Duration::from_secs(5);
+const LEFT: Duration = Duration::from_secs(2);
 /// Longer than a producer's patience.
 const CLAIM: Duration = Duration::from_secs(40);
 const PROBE: Duration = Duration::from_secs(1);

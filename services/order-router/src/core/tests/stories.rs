@@ -175,6 +175,11 @@ fn what_was_given_back_after_the_payment_is_confirmed_and_what_was_taken_out_bef
     // Which of the missing pieces were paid for, no version tells.
     assert_eq!(world(&both).order(2, left(4, 2, refunded)), "dead order_tangled");
     assert_eq!(world(&both[..1]).order(2, left(4, 2, refunded)), "dead order_tangled", "its refund comes later");
+    // The refund came first of all, and the removal is told by a version before it is told by its own record.
+    let mut first = world(&both[1..]);
+    assert_eq!(first.order(2, left(4, 3, FinancialState::Pending)), "applied; revise_order in erp-de");
+    first.refund(1, &both[0]);
+    assert_eq!(first.order(3, left(4, 2, refunded)), "applied; confirm_order in erp-de; book r2 in erp-de; #2 applied");
     // It had been told when it was removed.
     let mut told = world(&both[..1]);
     assert_eq!(told.order(2, left(4, 3, FinancialState::Pending)), "applied; revise_order in erp-de");

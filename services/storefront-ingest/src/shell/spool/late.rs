@@ -1,7 +1,7 @@
 //! What Kafka does not confirm in time: a partition without a leader takes nothing, for as long as that lasts. Its keys wait, and
 //! nobody waits for them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use bus::ProduceError;
@@ -22,49 +22,96 @@ pub(super) type Sending = FuturesUnordered<BoxFuture<'static, Sent>>;
 
 /// How a row is treated, by its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pass {
+pub(super) enum Turn {
     /// Sent, and waited for.
     Prompt,
     /// Its key was late before: sent, and not waited for.
     Unawaited,
-    /// A row of its key is on its way, or has just failed: what comes behind must not overtake it.
+    /// A row of its key is on its way, has just failed, or was left behind: nothing overtakes it.
     Skipped,
 }
 
-#[derive(Default)]
+/// Across the passes over an instance's rows.
 pub(super) struct Late {
     sending: Sending,
-    /// When the key may be tried again; `None` while a row of it is on its way.
-    keys: HashMap<Bytes, Option<Instant>>,
+    /// How many rows of a key are on their way.
+    out: HashMap<Bytes, usize>,
+    /// Keys that failed, and when they may be tried again.
+    failed: HashMap<Bytes, Instant>,
+    /// Of this pass: when it began, and the keys that it has left behind.
+    now: Instant,
+    left: HashSet<Bytes>,
+    renewed_at: Instant,
+    /// Whether this pass marks what it leaves behind as ours.
+    pub(super) renews: bool,
 }
 
 impl Late {
-    pub(super) fn pass(&self, key: &Bytes) -> Pass {
-        match self.keys.get(key) {
-            None => Pass::Prompt,
-            Some(Some(again)) if *again <= Instant::now() && self.sending.len() < SENDING_MAX => Pass::Unawaited,
-            Some(_) => Pass::Skipped,
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            sending: Sending::new(),
+            out: HashMap::new(),
+            failed: HashMap::new(),
+            now,
+            left: HashSet::new(),
+            renewed_at: now,
+            renews: false,
         }
     }
 
+    /// Within a pass a key that waits does not become free: rows of it have been passed over.
+    pub(super) fn begin_pass(&mut self) {
+        self.now = Instant::now();
+        self.left.clear();
+        self.renews = self.now - self.renewed_at >= RENEW;
+        if self.renews {
+            self.renewed_at = self.now;
+        }
+    }
+
+    pub(super) fn turn(&mut self, key: &Bytes) -> Turn {
+        let turn = match self.failed.get(key) {
+            _ if self.left.contains(key) || self.out.contains_key(key) => Turn::Skipped,
+            None => Turn::Prompt,
+            Some(again) if *again <= self.now && !self.is_full() => Turn::Unawaited,
+            Some(_) => Turn::Skipped,
+        };
+        if turn == Turn::Skipped {
+            self.left.insert(key.clone());
+        }
+        turn
+    }
+
+    /// So many are on their way that pages must be small: the producer's queue is everybody's.
+    pub(super) fn is_full(&self) -> bool {
+        self.sending.len() >= SENDING_MAX
+    }
+
     pub(super) fn add(&mut self, key: Bytes, sending: BoxFuture<'static, Sent>) {
-        self.keys.insert(key, None);
+        *self.out.entry(key).or_default() += 1;
         self.sending.push(sending);
     }
 
     /// What is left of a page.
     pub(super) fn take(&mut self, keys: impl Iterator<Item = Bytes>, sending: Sending) {
-        self.keys.extend(keys.map(|key| (key, None)));
+        for key in keys {
+            *self.out.entry(key).or_default() += 1;
+        }
         self.sending.extend(sending);
     }
 
-    /// Those that have been answered meanwhile.
+    /// Those that have been answered meanwhile. Between passes.
     pub(super) fn answered(&mut self) -> Vec<Sent> {
         let answered: Vec<Sent> = std::iter::from_fn(|| self.sending.next().now_or_never().flatten()).collect();
         for it in &answered {
+            let others = self.out.remove(&it.key).unwrap_or_default().saturating_sub(1);
+            if others > 0 {
+                self.out.insert(it.key.clone(), others);
+            }
             match it.confirmed {
                 // One that is refused for good comes again, and is waited for.
-                Ok(()) | Err(ProduceError::Refused { .. }) => drop(self.keys.remove(&it.key)),
+                Ok(()) | Err(ProduceError::Refused { .. }) => drop(self.failed.remove(&it.key)),
                 Err(_) => self.failed(it.key.clone()),
             }
         }
@@ -72,18 +119,20 @@ impl Late {
     }
 
     pub(super) fn failed(&mut self, key: Bytes) {
-        self.keys.insert(key, Some(Instant::now() + AGAIN));
+        self.failed.insert(key, Instant::now() + AGAIN);
     }
 
-    /// Nothing is left in the spool; what is still on its way was taken over by somebody.
+    /// Nothing is left in the spool.
     pub(super) fn forget(&mut self) {
-        self.keys.retain(|_, again| again.is_none());
+        self.failed.clear();
     }
 }
 
-/// Rows of late keys on their way at once: the producer's queue has room for others.
+/// Rows of late keys on their way at once.
 const SENDING_MAX: usize = 100;
 const AGAIN: Duration = Duration::from_secs(10);
+/// Shorter than a claim: another instance takes over what is marked no more.
+const RENEW: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
 mod tests {
@@ -91,34 +140,55 @@ mod tests {
 
     use super::*;
 
-    fn sent(key: &'static str, confirmed: Result<(), ProduceError>) -> Sent {
-        Sent { id: 1, size: 1, key: Bytes::from_static(key.as_bytes()), confirmed }
+    fn key(name: &'static str) -> Bytes {
+        Bytes::from_static(name.as_bytes())
     }
 
-    fn passes(late: &Late) -> [Pass; 3] {
-        ["a", "b", "c"].map(|key| late.pass(&Bytes::from_static(key.as_bytes())))
+    fn sent(name: &'static str, confirmed: Result<(), ProduceError>) -> BoxFuture<'static, Sent> {
+        ready(Sent { id: 1, size: 1, key: key(name), confirmed }).boxed()
+    }
+
+    fn turns(late: &mut Late) -> [Turn; 3] {
+        late.begin_pass();
+        ["a", "b", "c"].map(|name| late.turn(&key(name)))
     }
 
     #[test]
     fn a_key_that_is_on_its_way_waits_and_one_that_was_confirmed_is_free_again() {
-        let mut late = Late::default();
-        late.add(Bytes::from_static(b"a"), pending().boxed());
-        late.add(Bytes::from_static(b"b"), ready(sent("b", Ok(()))).boxed());
-        late.add(Bytes::from_static(b"c"), ready(sent("c", Err(ProduceError::QueueFull))).boxed());
-        assert_eq!(passes(&late), [Pass::Skipped; 3]);
+        let mut late = Late::new();
+        late.add(key("a"), pending().boxed());
+        late.add(key("b"), sent("b", Ok(())));
+        late.add(key("c"), sent("c", Err(ProduceError::QueueFull)));
+        assert_eq!(turns(&mut late), [Turn::Skipped; 3]);
         assert_eq!(late.answered().len(), 2);
-        assert_eq!(passes(&late), [Pass::Skipped, Pass::Prompt, Pass::Skipped], "one has just failed");
-        late.keys.insert(Bytes::from_static(b"c"), Some(Instant::now()));
-        assert_eq!(passes(&late), [Pass::Skipped, Pass::Prompt, Pass::Unawaited]);
+        assert_eq!(turns(&mut late), [Turn::Skipped, Turn::Prompt, Turn::Skipped], "one has just failed");
+        late.failed.insert(key("c"), Instant::now());
+        assert_eq!(turns(&mut late), [Turn::Skipped, Turn::Prompt, Turn::Unawaited]);
         late.forget();
-        assert_eq!(passes(&late), [Pass::Skipped, Pass::Prompt, Pass::Prompt]);
+        assert_eq!(turns(&mut late), [Turn::Skipped, Turn::Prompt, Turn::Prompt]);
+    }
+
+    /// Its first rows were passed over.
+    #[test]
+    fn a_key_that_was_left_behind_stays_behind_to_the_end_of_the_pass() {
+        let mut late = Late::new();
+        late.add(key("a"), sent("a", Ok(())));
+        late.failed(key("b"));
+        assert_eq!(turns(&mut late)[..2], [Turn::Skipped; 2]);
+        assert_eq!(late.answered().len(), 1);
+        late.failed.insert(key("b"), late.now);
+        assert_eq!((late.turn(&key("a")), late.turn(&key("b"))), (Turn::Skipped, Turn::Skipped));
+        assert_eq!(turns(&mut late)[..2], [Turn::Prompt, Turn::Unawaited]);
     }
 
     #[test]
-    fn only_so_many_are_on_their_way_at_once() {
-        let mut late = Late::default();
-        late.take((0..SENDING_MAX).map(|it| it.to_string().into()), (0..SENDING_MAX).map(|_| pending().boxed()).collect());
-        late.keys.insert(Bytes::from_static(b"a"), Some(Instant::now()));
-        assert_eq!(passes(&late)[..2], [Pass::Skipped, Pass::Prompt]);
+    fn a_key_is_free_when_all_of_it_is_answered_and_only_so_much_is_on_its_way() {
+        let mut late = Late::new();
+        let page: Sending = [sent("a", Ok(())), pending().boxed()].into_iter().collect();
+        late.take([key("a"), key("a")].into_iter(), page);
+        assert_eq!((late.answered().len(), turns(&mut late)[0]), (1, Turn::Skipped));
+        (0..SENDING_MAX).for_each(|_| late.add(key("x"), pending().boxed()));
+        late.failed.insert(key("b"), Instant::now());
+        assert_eq!(turns(&mut late)[1..], [Turn::Skipped, Turn::Prompt]);
     }
 }
