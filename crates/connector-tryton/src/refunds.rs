@@ -221,9 +221,6 @@ impl Target {
         let own = part.web_id(&refund.id);
         let others: Vec<Sale> =
             self.refunds(sold.id).await?.into_iter().filter(|it| it.web_id.as_deref() != Some(&own)).map(|it| it.sale).collect();
-        if !refund.moves_money() && is_taken_out(refund, order, &sold, &others) {
-            return Ok(nothing_due("the sale is of what is left of the order"));
-        }
         capped(&cart, &sold, &others)?;
         let goods_return = lines_of(refund, part).any(|it| it.restock == Restock::Return);
         let values = json!({
@@ -281,17 +278,6 @@ pub(crate) enum GivenBack {
     Part,
     /// All its money, or all its goods.
     Everything,
-}
-
-/// Whether the order that lacks these goods is what stands here: they were taken out before it was confirmed, and their own record
-/// came later.
-fn is_taken_out(refund: &Refund, order: &Order, sold: &Sale, others: &[Sale]) -> bool {
-    let lacks = |line: &RefundLine| {
-        let of = order.lines.iter().find(|it| it.id == line.order_line_id);
-        of.is_some_and(|it| it.quantity - it.current_quantity >= line.quantity)
-    };
-    let stands = sold.total_amount + others.iter().map(|it| it.total_amount).sum::<Decimal>();
-    refund.lines.iter().all(lacks) && stands == order.totals.current_total.shop.amount
 }
 
 /// Refuses more pieces or more money than are left.

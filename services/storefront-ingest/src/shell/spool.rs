@@ -122,15 +122,14 @@ impl Drain {
 
     /// One pass. Whether rows are left: those that Kafka does not take now keep their own keys back, and no others.
     async fn drain_own(&self, late: &mut Late) -> Result<bool, Fault> {
-        self.settle(late).await?;
         late.begin_pass();
-        let mut behind = 0;
+        let (mut behind, mut wait) = (0, FIRST);
         loop {
-            let limit = if late.is_full() { FEW_ROWS } else { ROWS };
-            let rows = spool::oldest(&self.store, &self.instance, behind, limit).await?;
+            self.settle(late).await?;
+            let rows = spool::oldest(&self.store, &self.instance, behind, ROWS).await?;
             let Some(last) = rows.last().map(|it| it.id) else { return Ok(behind > 0) };
-            if self.produce(rows, late).await? || behind > 0 {
-                behind = last;
+            if self.produce(rows, wait, late).await? || behind > 0 {
+                (behind, wait) = (last, NEXT);
                 self.producer.probe(PROBE).await?;
             }
         }
@@ -142,12 +141,12 @@ impl Drain {
     }
 
     /// A page, in order. What is confirmed soon goes; the rest is late. Returns whether any row is left.
-    async fn produce(&self, rows: Vec<Spooled>, late: &mut Late) -> Result<bool, Fault> {
+    async fn produce(&self, rows: Vec<Spooled>, wait: Duration, late: &mut Late) -> Result<bool, Fault> {
         let ours = rows.iter().filter(|it| late.renews || late.turn(&it.record.key) != Turn::Skipped);
         spool::claim(&self.store, &ours.map(|it| it.id).collect::<Vec<_>>(), CLAIM).await?;
         let mut page = Page::default();
         let queued = rows.iter().try_for_each(|row| self.send(row, late, &mut page));
-        let done = page.confirmed(late).await;
+        let done = page.confirmed(wait, late).await;
         late.take(page.open.into_values(), page.sending);
         if !done.is_empty() {
             reach(Point::SpoolConfirmed);
@@ -233,8 +232,8 @@ struct Page {
 
 impl Page {
     /// Until all are answered, or none is any more.
-    async fn confirmed(&mut self, late: &mut Late) -> Vec<Sent> {
-        let (mut done, mut wait) = (Vec::new(), FIRST);
+    async fn confirmed(&mut self, mut wait: Duration, late: &mut Late) -> Vec<Sent> {
+        let mut done = Vec::new();
         while let Ok(Some(sent)) = tokio::time::timeout(wait, self.sending.next()).await {
             self.open.remove(&sent.id);
             match sent.confirmed {
@@ -252,13 +251,11 @@ impl Page {
 
 /// In memory at once; a body has up to 4 MiB.
 const ROWS: i64 = 100;
-/// While much is late.
-const FEW_ROWS: i64 = 10;
-/// To a page's first confirmation, and from each to the next one: after that nobody waits for what is left of it.
+/// To a pass's first confirmation, and from each to the next one: after that nobody waits for what is left of a page.
 const FIRST: Duration = Duration::from_secs(2);
 const NEXT: Duration = Duration::from_millis(500);
 /// Between two passes over rows that are left.
-const LEFT: Duration = Duration::from_secs(2);
+const LEFT: Duration = Duration::from_secs(1);
 /// Longer than a producer's patience.
 const CLAIM: Duration = Duration::from_secs(40);
 const PROBE: Duration = Duration::from_secs(1);

@@ -41,6 +41,8 @@ pub(super) struct Late {
     /// Of this pass: when it began, and the keys that it has left behind.
     now: Instant,
     left: HashSet<Bytes>,
+    /// Keys that failed later than this have to wait for those that failed before.
+    turn_of: Instant,
     renewed_at: Instant,
     /// Whether this pass marks what it leaves behind as ours.
     pub(super) renews: bool,
@@ -55,6 +57,7 @@ impl Late {
             failed: HashMap::new(),
             now,
             left: HashSet::new(),
+            turn_of: now,
             renewed_at: now,
             renews: false,
         }
@@ -64,28 +67,33 @@ impl Late {
     pub(super) fn begin_pass(&mut self) {
         self.now = Instant::now();
         self.left.clear();
+        self.turn_of = self.now.min(self.turn_of_the_first());
         self.renews = self.now - self.renewed_at >= RENEW;
         if self.renews {
             self.renewed_at = self.now;
         }
     }
 
+    /// Of so many as may be on their way: each gets its turn before the first one comes again.
+    fn turn_of_the_first(&self) -> Instant {
+        let mut due: Vec<Instant> = self.failed.iter().filter(|(key, _)| !self.out.contains_key(*key)).map(|(_, again)| *again).collect();
+        if due.len() <= SENDING_MAX {
+            return self.now;
+        }
+        *due.select_nth_unstable(SENDING_MAX - 1).1
+    }
+
     pub(super) fn turn(&mut self, key: &Bytes) -> Turn {
         let turn = match self.failed.get(key) {
             _ if self.left.contains(key) || self.out.contains_key(key) => Turn::Skipped,
             None => Turn::Prompt,
-            Some(again) if *again <= self.now && !self.is_full() => Turn::Unawaited,
+            Some(again) if *again <= self.turn_of && self.sending.len() < SENDING_MAX => Turn::Unawaited,
             Some(_) => Turn::Skipped,
         };
         if turn == Turn::Skipped {
             self.left.insert(key.clone());
         }
         turn
-    }
-
-    /// So many are on their way that pages must be small: the producer's queue is everybody's.
-    pub(super) fn is_full(&self) -> bool {
-        self.sending.len() >= SENDING_MAX
     }
 
     pub(super) fn add(&mut self, key: Bytes, sending: BoxFuture<'static, Sent>) {
@@ -101,7 +109,7 @@ impl Late {
         self.sending.extend(sending);
     }
 
-    /// Those that have been answered meanwhile. Between passes.
+    /// Those that have been answered meanwhile.
     pub(super) fn answered(&mut self) -> Vec<Sent> {
         let answered: Vec<Sent> = std::iter::from_fn(|| self.sending.next().now_or_never().flatten()).collect();
         for it in &answered {
@@ -110,8 +118,12 @@ impl Late {
                 self.out.insert(it.key.clone(), others);
             }
             match it.confirmed {
-                // One that is refused for good comes again, and is waited for.
-                Ok(()) | Err(ProduceError::Refused { .. }) => drop(self.failed.remove(&it.key)),
+                Ok(()) => drop(self.failed.remove(&it.key)),
+                // It comes again, in another pass, and is waited for.
+                Err(ProduceError::Refused { .. }) => {
+                    self.failed.remove(&it.key);
+                    self.left.insert(it.key.clone());
+                }
                 Err(_) => self.failed(it.key.clone()),
             }
         }
@@ -128,7 +140,7 @@ impl Late {
     }
 }
 
-/// Rows of late keys on their way at once.
+/// Rows of late keys on their way at once: the producer's queue is everybody's.
 const SENDING_MAX: usize = 100;
 const AGAIN: Duration = Duration::from_secs(10);
 /// Shorter than a claim: another instance takes over what is marked no more.
@@ -176,9 +188,24 @@ mod tests {
         late.failed(key("b"));
         assert_eq!(turns(&mut late)[..2], [Turn::Skipped; 2]);
         assert_eq!(late.answered().len(), 1);
-        late.failed.insert(key("b"), late.now);
+        late.failed.insert(key("b"), late.turn_of);
         assert_eq!((late.turn(&key("a")), late.turn(&key("b"))), (Turn::Skipped, Turn::Skipped));
         assert_eq!(turns(&mut late)[..2], [Turn::Prompt, Turn::Unawaited]);
+    }
+
+    #[test]
+    fn keys_that_failed_take_turns() {
+        let mut late = Late::new();
+        let name = |number: usize| Bytes::from(number.to_string());
+        let start = Instant::now();
+        late.failed.extend((0..3 * SENDING_MAX).map(|it| (name(it), start + Duration::from_nanos(it as u64))));
+        for round in 0..3 {
+            late.begin_pass();
+            let sent: Vec<usize> = (0..3 * SENDING_MAX).filter(|it| late.turn(&name(*it)) == Turn::Unawaited).collect();
+            assert_eq!(sent, (round * SENDING_MAX..(round + 1) * SENDING_MAX).collect::<Vec<_>>());
+            // Due at once again, and the last in the row.
+            late.failed.extend(sent.iter().map(|it| (name(*it), Instant::now())));
+        }
     }
 
     #[test]
