@@ -142,7 +142,11 @@ impl ConsumerHandle {
                     tracing::error!("a thread of the consumer panicked");
                 }
             }
-            drop(consumer.map(commit_stored));
+            match consumer {
+                // It would close for ever, at the price of a processor; and its process is about to end.
+                Some(broken) if broken.context().is_broken() => std::mem::forget(broken),
+                consumer => drop(consumer.map(commit_stored)),
+            }
             drop(done);
         });
         if let Err(error) = closing {

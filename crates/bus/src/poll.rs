@@ -33,6 +33,7 @@ pub(crate) fn poll_loop(consumer: &BaseConsumer<Context>, events: &mpsc::Sender<
             }
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
                 tracing::error!(%error, "the Kafka client can't go on: starting anew");
+                consumer.context().note_broken();
                 return;
             }
             Some(Err(error)) => {

@@ -52,6 +52,10 @@ impl Context {
         self.is_broken.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn note_broken(&self) {
+        self.is_broken.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn is_out_of_range(&self) -> bool {
         self.out_of_range.load(Ordering::Relaxed)
     }
