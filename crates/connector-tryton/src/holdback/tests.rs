@@ -75,6 +75,9 @@ fn a_shipment_of_nothing_else_is_dropped_whole() {
 fn what_a_person_cancelled_is_not_forgotten_as_far_as_it_is_owed() {
     let again = "MUG 3: 7 cancelled 3 @1, 16 draft 2 @2, 17 cancelled 1 @3; recreated 7";
     check(&goods(&["1 cancelled", "2 waiting", "3 cancelled"], "exception", &[again]), "forget settle");
+    let made_again = "MUG 3: 16 draft 2 @2, 17 cancelled 1 @3, 18 cancelled 1 @4; recreated 18";
+    let made_again = goods(&["2 waiting", "3 cancelled", "4 cancelled"], "exception", &[made_again]);
+    assert_eq!(made_again.cuts(&BTreeMap::from([("MUG".to_owned(), Decimal::ONE)])).forgotten, BTreeMap::from([(1, vec![17])]));
     let undecided = "MUG 3: 7 cancelled 2 @1, 17 cancelled 1 @3";
     let undecided = goods(&["1 cancelled", "3 cancelled"], "exception", &[undecided, "TS 1: 9 cancelled 1 @1"]);
     assert_eq!(undecided.cuts(&BTreeMap::from([("MUG".to_owned(), Decimal::ONE)])).forgotten, BTreeMap::from([(1, vec![17])]));
