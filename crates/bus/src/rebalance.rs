@@ -69,7 +69,7 @@ impl Context {
         let begun = start_new_groups_at_the_beginning(consumer, list);
         if let Err(error) = begun.and_then(|()| consumer.assign(list)) {
             tracing::error!(%error, "partitions were offered and could not be taken: starting anew");
-            self.is_broken.store(true, Ordering::Relaxed);
+            self.note_broken();
             return;
         }
         // Now they can be paused; and no record overtakes this, because records are read by the thread that is here.
@@ -138,7 +138,7 @@ impl ClientContext for Context {
         self.lag.update(&statistics);
         if self.lonely.look(&statistics) {
             tracing::error!("the Kafka client has lost its brokers for good: starting anew");
-            self.is_broken.store(true, Ordering::Relaxed);
+            self.note_broken();
         }
     }
 }

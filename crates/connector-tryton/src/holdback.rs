@@ -146,16 +146,20 @@ impl Line {
         self.moves_ignored.contains(&it.id)
     }
 
+    fn is_recreated(&self, it: &Move) -> bool {
+        self.moves_recreated.contains(&it.id)
+    }
+
     /// Cancelled moves of which nobody has said whether they are ignored or made again.
     fn unmarked(&self) -> impl Iterator<Item = &Move> {
-        self.moves.iter().filter(|it| it.state == "cancelled" && !self.is_ignored(it) && !self.moves_recreated.contains(&it.id))
+        self.moves.iter().filter(|it| it.state == "cancelled" && !self.is_ignored(it) && !self.is_recreated(it))
     }
 
     /// Tryton would make a move for the rest: of what was cancelled only where somebody said so. For all of it where the only move was
     /// taken out of its shipment.
     fn is_short(&self) -> bool {
         let is_goods = self.product.as_ref().is_some_and(|it| it.kind == "goods");
-        is_goods && self.sum(|it| !self.moves_recreated.contains(&it.id)) < self.quantity()
+        is_goods && self.sum(|it| !self.is_recreated(it)) < self.quantity()
     }
 }
 
@@ -172,17 +176,39 @@ struct Cuts {
     is_unclear: bool,
 }
 
+/// Of an item.
+#[derive(Debug, Default)]
+struct Pieces {
+    sold: Decimal,
+    sent: Decimal,
+    open: Decimal,
+    ignored: Decimal,
+}
+
 impl Goods {
+    fn lines_of<'g>(&'g self, sku: &'g str) -> impl Iterator<Item = &'g Line> {
+        self.lines.iter().filter(move |it| it.sku() == Some(sku))
+    }
+
+    fn pieces(&self, sku: &str) -> Pieces {
+        let mut pieces = Pieces::default();
+        for line in self.lines_of(sku) {
+            pieces.sold += line.quantity();
+            pieces.sent += line.sum(|it| it.state == "done");
+            pieces.open += line.sum(Move::is_open);
+            pieces.ignored += line.sum(|it| line.is_ignored(it));
+        }
+        pieces
+    }
+
     /// Cuts the latest moves first: those are the ones that an earlier, interrupted attempt split off.
     fn cuts(&self, kept_back: &BTreeMap<String, Decimal>) -> Cuts {
         let mut stays: BTreeMap<i64, Decimal> = BTreeMap::new();
         for (sku, kept_back) in kept_back {
-            let lines = || self.lines.iter().filter(|it| it.sku() == Some(sku));
-            let sum = |counts: fn(&Move) -> bool| lines().map(|it| it.sum(counts)).sum::<Decimal>();
-            let sold: Decimal = lines().map(Line::quantity).sum();
-            let may_leave = (sold - kept_back - sum(|it| it.state == "done")).max(Decimal::ZERO);
-            let mut excess = (sum(Move::is_open) - may_leave).max(Decimal::ZERO);
-            let mut open: Vec<&Move> = lines().flat_map(|it| &it.moves).filter(|it| it.is_open()).collect();
+            let pieces = self.pieces(sku);
+            let may_leave = (pieces.sold - kept_back - pieces.sent).max(Decimal::ZERO);
+            let mut excess = (pieces.open - may_leave).max(Decimal::ZERO);
+            let mut open: Vec<&Move> = self.lines_of(sku).flat_map(|it| &it.moves).filter(|it| it.is_open()).collect();
             open.sort_by_key(|it| std::cmp::Reverse(it.id));
             for it in open {
                 let cut = excess.min(it.quantity);
@@ -211,14 +237,11 @@ impl Goods {
     /// Those that we cancelled, the latest first. What a person cancelled is his to ignore or to make again, as far as it is owed.
     fn forget(&self, kept_back: &BTreeMap<String, Decimal>, cuts: &mut Cuts) {
         for (sku, kept_back) in kept_back {
-            let lines = || self.lines.iter().filter(|it| it.sku() == Some(sku));
-            let sold: Decimal = lines().map(Line::quantity).sum();
-            let sum = |counts: &dyn Fn(&Line, &Move) -> bool| lines().map(|line| line.sum(|it| counts(line, it))).sum::<Decimal>();
-            let (sent, open) = (sum(&|_, it| it.state == "done"), sum(&|_, it| it.is_open()));
-            let nowhere = sold - sent - open - sum(&|line, it| line.is_ignored(it));
-            let to_come = (sold - kept_back - sent - open).max(Decimal::ZERO);
+            let pieces = self.pieces(sku);
+            let nowhere = pieces.sold - pieces.sent - pieces.open - pieces.ignored;
+            let to_come = (pieces.sold - kept_back - pieces.sent - pieces.open).max(Decimal::ZERO);
             let mut needless = nowhere - to_come;
-            let mut cancelled: Vec<(i64, &Move)> = lines().flat_map(|line| line.unmarked().map(|it| (line.id, it))).collect();
+            let mut cancelled: Vec<(i64, &Move)> = self.lines_of(sku).flat_map(|line| line.unmarked().map(|it| (line.id, it))).collect();
             cancelled.sort_by_key(|(_, it)| std::cmp::Reverse(it.id));
             let mut is_any_left = false;
             for (line, it) in cancelled {

@@ -12,6 +12,7 @@ mod it {
     mod priorities;
     mod reads;
     mod rig;
+    mod scans;
     mod shop;
     mod side_by_side;
     mod sweeps;

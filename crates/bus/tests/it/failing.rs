@@ -6,6 +6,7 @@ use bus::{BusSettings, ProduceError, Producer, Publisher, Role};
 use fault::{Class, Classify as _, Fault};
 use pipeline::{Actor as _, Origin, Record};
 use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use tokio::task::JoinSet;
 
@@ -19,6 +20,14 @@ fn noise(bytes: usize) -> Vec<u8> {
         (state >> 56) as u8
     };
     (0..bytes).map(|_| next()).collect()
+}
+
+/// A broker that can be told what to answer.
+fn scripted() -> (MockCluster<'static, DefaultProducerContext>, Stage) {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("t.orders", 1, 1).unwrap();
+    let stage = Stage { settings: BusSettings::local(cluster.bootstrap_servers()).with_prefix("t."), topic: "t.orders".into() };
+    (cluster, stage)
 }
 
 #[tokio::test]
@@ -64,9 +73,7 @@ async fn what_the_broker_refuses_for_good_is_a_fault_of_the_record() {
 /// It stays broken although the broker is well again: by the client's own rule.
 #[tokio::test]
 async fn a_producer_that_broke_for_good_is_replaced() {
-    let cluster = MockCluster::new(1).unwrap();
-    cluster.create_topic("t.orders", 1, 1).unwrap();
-    let stage = Stage { settings: BusSettings::local(cluster.bootstrap_servers()).with_prefix("t."), topic: "t.orders".into() };
+    let (cluster, stage) = scripted();
     // As when a right is given a moment too late.
     cluster.request_errors(RDKafkaApiKey::InitProducerId, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED]);
     let producer = Producer::new(&stage.settings, "relay", Role::Relay).unwrap();
@@ -78,9 +85,7 @@ async fn a_producer_that_broke_for_good_is_replaced() {
 /// By the client's own rule, here, or because it has lost its brokers: its process has to start anew.
 #[tokio::test]
 async fn a_consumer_that_broke_for_good_is_a_source_that_ends() {
-    let cluster = MockCluster::new(1).unwrap();
-    cluster.create_topic("t.orders", 1, 1).unwrap();
-    let stage = Stage { settings: BusSettings::local(cluster.bootstrap_servers()).with_prefix("t."), topic: "t.orders".into() };
+    let (cluster, stage) = scripted();
     stage.filled(1).await;
     let mut reader = stage.reader();
     reader.record_within(SOON).await.expect("it reads");

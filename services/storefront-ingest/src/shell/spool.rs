@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::core::failover::{Failover, Route};
 use crate::core::gauge::Gauge;
 
-use late::{Late, Sending, Sent, Turn};
+use late::{Late, Sending, Sent, Treatment};
 
 /// What a record takes of the spool's limit.
 pub fn size_of(record: &OutRecord) -> usize {
@@ -137,12 +137,12 @@ impl Drain {
 
     /// What was late and has been answered since.
     async fn settle(&self, late: &mut Late) -> Result<(), Error> {
-        self.remove(late.answered().iter().filter(|it| it.confirmed.is_ok())).await
+        self.remove(late.answered().iter().filter(|it| it.confirmed.is_ok()).map(Sent::place)).await
     }
 
     /// A page, in order. What is confirmed soon goes; the rest is late. Returns whether any row is left.
     async fn produce(&self, rows: Vec<Spooled>, wait: Duration, late: &mut Late) -> Result<bool, Fault> {
-        let ours = rows.iter().filter(|it| late.renews || late.turn(&it.record.key) != Turn::Skipped);
+        let ours = rows.iter().filter(|it| late.renews || late.treatment(&it.record.key) != Treatment::Skipped);
         spool::claim(&self.store, &ours.map(|it| it.id).collect::<Vec<_>>(), CLAIM).await?;
         let mut page = Page::default();
         let queued = rows.iter().try_for_each(|row| self.send(row, late, &mut page));
@@ -151,11 +151,10 @@ impl Drain {
         if !done.is_empty() {
             reach(Point::SpoolConfirmed);
         }
-        self.remove(done.iter()).await?;
+        self.remove(done.iter().map(Sent::place)).await?;
         for row in rows.iter().filter(|it| page.refused.contains(&it.id)) {
             self.bury(row).await?;
-            spool::remove(&self.store, &[row.id]).await?;
-            self.spooled.free(size_of(&row.record));
+            self.remove([(row.id, size_of(&row.record))]).await?;
         }
         queued?;
         Ok(done.len() + page.refused.len() < rows.len())
@@ -164,20 +163,19 @@ impl Drain {
     /// An error if no row can be queued.
     fn send(&self, row: &Spooled, late: &mut Late, page: &mut Page) -> Result<(), ProduceError> {
         let (id, size, key) = (row.id, size_of(&row.record), row.record.key.clone());
-        let turn = late.turn(&key);
-        if turn == Turn::Skipped {
+        let treatment = late.treatment(&key);
+        if treatment == Treatment::Skipped {
             return Ok(());
         }
         match self.producer.enqueue(&row.record) {
             Ok(confirmation) => {
                 let of = key.clone();
                 let sending = confirmation.map(move |it| Sent { id, size, key: of, confirmed: it.map(drop) }).boxed();
-                match turn {
-                    Turn::Prompt => {
-                        page.open.insert(id, key);
-                        page.sending.push(sending);
-                    }
-                    Turn::Unawaited | Turn::Skipped => late.add(key, sending),
+                if treatment == Treatment::Prompt {
+                    page.open.insert(id, key);
+                    page.sending.push(sending);
+                } else {
+                    late.add(key, sending);
                 }
             }
             Err(ProduceError::Refused { .. }) => page.refused.push(id),
@@ -187,11 +185,12 @@ impl Drain {
         Ok(())
     }
 
-    async fn remove(&self, sent: impl Iterator<Item = &Sent> + Clone) -> Result<(), Error> {
-        let ids: Vec<i64> = sent.clone().map(|it| it.id).collect();
+    /// Rows with their sizes.
+    async fn remove(&self, places: impl IntoIterator<Item = (i64, usize)>) -> Result<(), Error> {
+        let (ids, sizes): (Vec<i64>, Vec<usize>) = places.into_iter().unzip();
         if !ids.is_empty() {
             spool::remove(&self.store, &ids).await?;
-            self.spooled.free(sent.map(|it| it.size).sum());
+            self.spooled.free(sizes.iter().sum());
         }
         Ok(())
     }

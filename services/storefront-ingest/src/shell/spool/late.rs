@@ -18,11 +18,18 @@ pub(super) struct Sent {
     pub(super) confirmed: Result<(), ProduceError>,
 }
 
+impl Sent {
+    /// Its row, and what that takes of the spool.
+    pub(super) fn place(&self) -> (i64, usize) {
+        (self.id, self.size)
+    }
+}
+
 pub(super) type Sending = FuturesUnordered<BoxFuture<'static, Sent>>;
 
 /// How a row is treated, by its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum Treatment {
     /// Sent, and waited for.
     Prompt,
     /// Its key was late before: sent, and not waited for.
@@ -83,17 +90,17 @@ impl Late {
         *due.select_nth_unstable(SENDING_MAX - 1).1
     }
 
-    pub(super) fn turn(&mut self, key: &Bytes) -> Turn {
-        let turn = match self.failed.get(key) {
-            _ if self.left.contains(key) || self.out.contains_key(key) => Turn::Skipped,
-            None => Turn::Prompt,
-            Some(again) if *again <= self.turn_of && self.sending.len() < SENDING_MAX => Turn::Unawaited,
-            Some(_) => Turn::Skipped,
+    pub(super) fn treatment(&mut self, key: &Bytes) -> Treatment {
+        let treatment = match self.failed.get(key) {
+            _ if self.left.contains(key) || self.out.contains_key(key) => Treatment::Skipped,
+            None => Treatment::Prompt,
+            Some(again) if *again <= self.turn_of && self.sending.len() < SENDING_MAX => Treatment::Unawaited,
+            Some(_) => Treatment::Skipped,
         };
-        if turn == Turn::Skipped {
+        if treatment == Treatment::Skipped {
             self.left.insert(key.clone());
         }
-        turn
+        treatment
     }
 
     pub(super) fn add(&mut self, key: Bytes, sending: BoxFuture<'static, Sent>) {
@@ -160,9 +167,9 @@ mod tests {
         ready(Sent { id: 1, size: 1, key: key(name), confirmed }).boxed()
     }
 
-    fn turns(late: &mut Late) -> [Turn; 3] {
+    fn treatments(late: &mut Late) -> [Treatment; 3] {
         late.begin_pass();
-        ["a", "b", "c"].map(|name| late.turn(&key(name)))
+        ["a", "b", "c"].map(|name| late.treatment(&key(name)))
     }
 
     #[test]
@@ -171,13 +178,13 @@ mod tests {
         late.add(key("a"), pending().boxed());
         late.add(key("b"), sent("b", Ok(())));
         late.add(key("c"), sent("c", Err(ProduceError::QueueFull)));
-        assert_eq!(turns(&mut late), [Turn::Skipped; 3]);
+        assert_eq!(treatments(&mut late), [Treatment::Skipped; 3]);
         assert_eq!(late.answered().len(), 2);
-        assert_eq!(turns(&mut late), [Turn::Skipped, Turn::Prompt, Turn::Skipped], "one has just failed");
+        assert_eq!(treatments(&mut late), [Treatment::Skipped, Treatment::Prompt, Treatment::Skipped], "one has just failed");
         late.failed.insert(key("c"), Instant::now());
-        assert_eq!(turns(&mut late), [Turn::Skipped, Turn::Prompt, Turn::Unawaited]);
+        assert_eq!(treatments(&mut late), [Treatment::Skipped, Treatment::Prompt, Treatment::Unawaited]);
         late.forget();
-        assert_eq!(turns(&mut late), [Turn::Skipped, Turn::Prompt, Turn::Prompt]);
+        assert_eq!(treatments(&mut late), [Treatment::Skipped, Treatment::Prompt, Treatment::Prompt]);
     }
 
     /// Its first rows were passed over.
@@ -186,11 +193,11 @@ mod tests {
         let mut late = Late::new();
         late.add(key("a"), sent("a", Ok(())));
         late.failed(key("b"));
-        assert_eq!(turns(&mut late)[..2], [Turn::Skipped; 2]);
+        assert_eq!(treatments(&mut late)[..2], [Treatment::Skipped; 2]);
         assert_eq!(late.answered().len(), 1);
         late.failed.insert(key("b"), late.turn_of);
-        assert_eq!((late.turn(&key("a")), late.turn(&key("b"))), (Turn::Skipped, Turn::Skipped));
-        assert_eq!(turns(&mut late)[..2], [Turn::Prompt, Turn::Unawaited]);
+        assert_eq!((late.treatment(&key("a")), late.treatment(&key("b"))), (Treatment::Skipped, Treatment::Skipped));
+        assert_eq!(treatments(&mut late)[..2], [Treatment::Prompt, Treatment::Unawaited]);
     }
 
     #[test]
@@ -201,7 +208,7 @@ mod tests {
         late.failed.extend((0..3 * SENDING_MAX).map(|it| (name(it), start + Duration::from_nanos(it as u64))));
         for round in 0..3 {
             late.begin_pass();
-            let sent: Vec<usize> = (0..3 * SENDING_MAX).filter(|it| late.turn(&name(*it)) == Turn::Unawaited).collect();
+            let sent: Vec<usize> = (0..3 * SENDING_MAX).filter(|it| late.treatment(&name(*it)) == Treatment::Unawaited).collect();
             assert_eq!(sent, (round * SENDING_MAX..(round + 1) * SENDING_MAX).collect::<Vec<_>>());
             // Due at once again, and the last in the row.
             late.failed.extend(sent.iter().map(|it| (name(*it), Instant::now())));
@@ -213,9 +220,9 @@ mod tests {
         let mut late = Late::new();
         let page: Sending = [sent("a", Ok(())), pending().boxed()].into_iter().collect();
         late.take([key("a"), key("a")].into_iter(), page);
-        assert_eq!((late.answered().len(), turns(&mut late)[0]), (1, Turn::Skipped));
+        assert_eq!((late.answered().len(), treatments(&mut late)[0]), (1, Treatment::Skipped));
         (0..SENDING_MAX).for_each(|_| late.add(key("x"), pending().boxed()));
         late.failed.insert(key("b"), Instant::now());
-        assert_eq!(turns(&mut late)[1..], [Turn::Skipped, Turn::Prompt]);
+        assert_eq!(treatments(&mut late)[1..], [Treatment::Skipped, Treatment::Prompt]);
     }
 }
