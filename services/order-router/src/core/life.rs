@@ -1,11 +1,12 @@
 //! What is known of one order.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use contracts::wire::{Originals, OutcomeState, Wire as _};
-use domain::{AggregateKey, ConnectionId, EntityKind, EntityRef, ErpCommand, Operation, OperationKey, Order, Refund, TargetId};
+use domain::{AggregateKey, ConnectionId, Decimal, EntityKind, EntityRef, ErpCommand, Operation, OperationKey, Order, Refund, TargetId};
 use uuid::Uuid;
 
 use super::decision::{Command, Released, Settled};
@@ -52,6 +53,8 @@ pub enum Why {
     DeletedBeforePlaced,
     /// Somebody discarded the letter of the order's placing: the target will never have it.
     PlaceDiscarded,
+    /// The order was confirmed without what this refund takes out.
+    TakenOutBefore,
 }
 
 /// An order that was sent to its target: the target stays, whatever the rules say later.
@@ -66,6 +69,8 @@ pub struct Placed {
     /// The newest revision, with its sequence.
     pub revise: Option<(u64, Sent)>,
     pub cancel: Option<Sent>,
+    /// Pieces by line that were taken out before it was confirmed and of which no refund had told by then.
+    pub unrecorded: BTreeMap<String, Decimal>,
     /// What the target calls it.
     pub erp_id: Option<String>,
     pub erp_number: Option<String>,
@@ -145,13 +150,42 @@ impl Life {
 
     /// Nothing comes of those that wait.
     pub(super) fn drop_waiting_refunds(&mut self, why: Why) -> Vec<Released> {
-        let waiting = self.refunds.iter_mut().filter(|it| it.state == RefundState::Waiting);
-        let dropped = waiting.map(|refund| {
-            refund.state = RefundState::Dropped(why);
-            refund.touched = Touched::Progress;
-            Released { event: refund.event, settled: Settled::Discarded(why.as_str()) }
-        });
-        dropped.collect()
+        self.refunds.iter_mut().filter(|it| it.state == RefundState::Waiting).map(|it| it.give_up(why)).collect()
+    }
+
+    /// Of a quotation: none moved money when it was sent, and its newest version may.
+    pub(super) fn sent_refunds(&self) -> Result<Vec<Refund>, Error> {
+        self.refunds.iter().filter(|it| matches!(it.state, RefundState::Sent(_))).map(KnownRefund::decode).collect()
+    }
+
+    /// Whether one that gives money back waits.
+    pub(super) fn is_money_waiting(&self) -> Result<bool, Error> {
+        for waiting in self.refunds.iter().filter(|it| it.state == RefundState::Waiting) {
+            if waiting.decode()?.moves_money() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a refund only tells late what the confirmed order lacks already. What others of its kind told counts once.
+    pub(super) fn is_taken_out(&self, placed: &Placed, refund: &Refund) -> Result<bool, Error> {
+        let says_pieces = refund.lines.iter().any(|it| !it.quantity.is_zero());
+        if placed.unrecorded.is_empty() || refund.moves_money() || !says_pieces {
+            return Ok(false);
+        }
+        let mut left = placed.unrecorded.clone();
+        let mut take = |refund: &Refund| {
+            for line in &refund.lines {
+                *left.entry(line.order_line_id.clone()).or_default() -= line.quantity;
+            }
+        };
+        take(refund);
+        let told = |it: &&KnownRefund| it.state == RefundState::Dropped(Why::TakenOutBefore) && it.id != refund.id;
+        for known in self.refunds.iter().filter(told) {
+            take(&known.decode()?);
+        }
+        Ok(refund.lines.iter().all(|it| left[&it.order_line_id] >= Decimal::ZERO))
     }
 
     /// Where its refund with this id is in the list.
@@ -199,6 +233,12 @@ impl KnownRefund {
     pub(super) fn decode(&self) -> Result<Refund, Error> {
         Refund::decode(&self.version).map_err(Error::Stored)
     }
+
+    pub(super) fn give_up(&mut self, why: Why) -> Released {
+        self.state = RefundState::Dropped(why);
+        self.touched = Touched::Progress;
+        Released { event: self.event, settled: why.settled() }
+    }
 }
 
 impl Why {
@@ -207,11 +247,21 @@ impl Why {
             Self::CancelledBeforePlaced => "cancelled_before_placed",
             Self::DeletedBeforePlaced => "deleted_before_placed",
             Self::PlaceDiscarded => "place_discarded",
+            Self::TakenOutBefore => "taken_out_before",
         }
     }
 
     pub fn parse(why: &str) -> Option<Self> {
-        [Self::CancelledBeforePlaced, Self::DeletedBeforePlaced, Self::PlaceDiscarded].into_iter().find(|it| it.as_str() == why)
+        let all = [Self::CancelledBeforePlaced, Self::DeletedBeforePlaced, Self::PlaceDiscarded, Self::TakenOutBefore];
+        all.into_iter().find(|it| it.as_str() == why)
+    }
+
+    /// What becomes of a refund.
+    pub(super) fn settled(self) -> Settled {
+        match self {
+            Self::TakenOutBefore => Settled::Applied(Some(self.as_str())),
+            Self::CancelledBeforePlaced | Self::DeletedBeforePlaced | Self::PlaceDiscarded => Settled::Discarded(self.as_str()),
+        }
     }
 }
 
@@ -224,6 +274,7 @@ impl Placed {
             confirm: confirm.then_some(Sent::NEW),
             revise: None,
             cancel: None,
+            unrecorded: BTreeMap::new(),
             erp_id: None,
             erp_number: None,
             erp_confirmed: false,

@@ -153,7 +153,8 @@ impl Change {
     /// A revision goes first: what is confirmed must be what was paid.
     fn keep_up(&mut self, placed: &mut Placed, before: &Order) -> Result<(), Error> {
         let target = placed.target.clone();
-        match self.revision(placed, before)? {
+        let revision = self.revision(placed, before)?;
+        match revision {
             Revision::Needless => {}
             Revision::Due => {
                 let key = OperationKey::change(&self.life.order_ref(), REVISE, self.version.sequence);
@@ -166,6 +167,20 @@ impl Change {
             let key = OperationKey::create(&self.life.order_ref(), CONFIRM);
             self.command(&target, key, Operation::ConfirmOrder { order: Box::new(self.order.clone()) });
             placed.confirm = Some(Sent::NEW);
+            let quoted = if revision == Revision::Due { &self.order } else { before };
+            placed.unrecorded = revision::unrecorded(quoted, &self.life.sent_refunds()?);
+            self.drop_taken_out(placed)?;
+        }
+        Ok(())
+    }
+
+    /// Refunds that waited for the version that says the same.
+    fn drop_taken_out(&mut self, placed: &Placed) -> Result<(), Error> {
+        for index in 0..self.life.refunds.len() {
+            let known = &self.life.refunds[index];
+            if known.state == RefundState::Waiting && self.life.is_taken_out(placed, &known.decode()?)? {
+                self.released.push(self.life.refunds[index].give_up(Why::TakenOutBefore));
+            }
         }
         Ok(())
     }
@@ -174,18 +189,9 @@ impl Change {
         if placed.confirm.is_some() {
             return Ok(revision::of_confirmed(before, &self.order, !self.life.refunds.is_empty()));
         }
-        let (mut unpaid, mut is_refund_waiting) = (Vec::new(), false);
-        for known in &self.life.refunds {
-            let refund = known.decode()?;
-            match known.state {
-                RefundState::Sent(_) if !refund.moves_money() => unpaid.push(refund),
-                RefundState::Waiting => is_refund_waiting |= refund.moves_money(),
-                RefundState::Sent(_) | RefundState::Dropped(_) => {}
-            }
-        }
         // Before the payment nothing of it can have been given back.
-        is_refund_waiting &= self.order.financial_state.is_paid();
-        Ok(revision::of_quotation(before, &self.order, &unpaid, is_refund_waiting))
+        let is_refund_waiting = self.order.financial_state.is_paid() && self.life.is_money_waiting()?;
+        Ok(revision::of_quotation(before, &self.order, &self.life.sent_refunds()?, is_refund_waiting))
     }
 
     fn command(&mut self, target: &TargetId, key: OperationKey, operation: Operation) {

@@ -40,9 +40,10 @@ pub fn changed(mut life: Life, version: Version, refund: &Refund, message: Bytes
             now.state = RefundState::Sent(sent);
             settle_sent(&life, known.as_ref().expect("it was sent"), sent, version, refund)?
         }
-        Some(RefundState::Dropped(why)) => {
+        // Whether it was taken out before, each version says anew.
+        Some(RefundState::Dropped(why)) if why != Why::TakenOutBefore => {
             now.state = RefundState::Dropped(why);
-            Verdict::Settled(Settled::Discarded(why.as_str()))
+            Verdict::Settled(why.settled())
         }
         waited => {
             if let (Some(RefundState::Waiting), Some(known)) = (waited, &known) {
@@ -66,7 +67,7 @@ pub fn changed(mut life: Life, version: Version, refund: &Refund, message: Bytes
 
 /// What happens to a refund that was not sent: it goes where its order went.
 fn begin(life: &Life, version: Version, refund: &Refund) -> Result<(RefundState, Verdict), Error> {
-    let dropped = |why: Why| Ok((RefundState::Dropped(why), Verdict::Settled(Settled::Discarded(why.as_str()))));
+    let dropped = |why: Why| Ok((RefundState::Dropped(why), Verdict::Settled(why.settled())));
     let waiting = Ok((RefundState::Waiting, Verdict::Waiting(Wait::Order)));
     if version.is_deleted {
         return dropped(Why::DeletedBeforePlaced);
@@ -76,6 +77,7 @@ fn begin(life: &Life, version: Version, refund: &Refund) -> Result<(RefundState,
         Stage::Held { .. } => waiting,
         Stage::Dropped(why) => dropped(*why),
         Stage::Placed(placed) if placed.place.progress == Progress::Discarded => dropped(Why::PlaceDiscarded),
+        Stage::Placed(placed) if life.is_taken_out(placed, refund)? => dropped(Why::TakenOutBefore),
         Stage::Placed(placed) if !placed.takes(refund, &order.decode()?) => waiting,
         Stage::Placed(_) => Ok((RefundState::Sent(Sent::NEW), Verdict::Settled(Settled::Applied(None)))),
     }

@@ -32,13 +32,13 @@ pub fn of_confirmed(before: &Order, after: &Order, refunds_known: bool) -> Revis
 /// Of a quotation. It mirrors whatever is left of the order, or, where money went back, all that was ordered: its refund is booked on
 /// its own behind the confirm, and needs what it is about.
 ///
-/// `unpaid`: refunds without money that were sent; the target had nothing to book for them. `is_refund_waiting`: one with money is
+/// `sent`: refunds that the target was told of, and had nothing to book for. `is_refund_waiting`: one with money is
 /// known, and may be of what this version lacks.
-pub fn of_quotation(before: &Order, after: &Order, unpaid: &[Refund], is_refund_waiting: bool) -> Revision {
+pub fn of_quotation(before: &Order, after: &Order, sent: &[Refund], is_refund_waiting: bool) -> Revision {
     if !after.shows_refund() && !is_refund_waiting {
         return Revision::due(!same_lines(before, after, false) || !same_head(before, after));
     }
-    let removed = removed_by(unpaid);
+    let removed = removed_by(sent);
     let paid_for = |line: &OrderLine| line.quantity - removed.get(line.id.as_str()).copied().unwrap_or_default();
     let stands = |line: &OrderLine| before.lines.iter().find(|it| it.id == line.id).map(|it| quoted(before, it));
     let is_quoted = after.lines.iter().all(|it| stands(it) == Some(paid_for(it)));
@@ -46,6 +46,16 @@ pub fn of_quotation(before: &Order, after: &Order, unpaid: &[Refund], is_refund_
         return Revision::Needless;
     }
     if after.lines.iter().all(|it| quoted(after, it) == paid_for(it)) { Revision::Due } else { Revision::Tangled }
+}
+
+/// Pieces by line that a quotation lacks without a record of it: that one is on its way, and tells the target nothing new.
+///
+/// `written`: the version that the quotation stands at.
+pub fn unrecorded(written: &Order, sent: &[Refund]) -> BTreeMap<String, Decimal> {
+    let removed = removed_by(sent);
+    let lacks = |line: &OrderLine| line.quantity - quoted(written, line) - removed.get(line.id.as_str()).copied().unwrap_or_default();
+    let lines = written.lines.iter().map(|line| (line.id.clone(), lacks(line)));
+    lines.filter(|(_, pieces)| *pieces > Decimal::ZERO).collect()
 }
 
 /// Pieces of a line in the quotation of such an order.

@@ -130,6 +130,31 @@ async fn refunds_of_an_order_that_was_cancelled_in_time_are_discarded() {
     assert_eq!(group.count("select count(*) from router.refund where state = 'dropped'").await, 2);
 }
 
+#[tokio::test]
+async fn what_the_confirmed_order_lacks_is_remembered_until_its_record_comes() {
+    let group = Group::new().await;
+    let two = |financial_state| {
+        let mut two = order("7", financial_state);
+        (two.lines[0].quantity, two.lines[0].current_quantity) = (Decimal::TWO, Decimal::TWO);
+        two
+    };
+    let mut edited = two(Paid);
+    edited.lines[0].current_quantity = Decimal::ONE;
+    assert_eq!(group.settle(&order_record(1, two(Pending))).await, "place_order");
+    assert_eq!(group.settle(&order_record(2, edited)).await, "revise_order, confirm_order");
+    assert_eq!(group.settle(&refund_record(1, refund("r1", "7"))).await, "done");
+    assert_eq!(group.settle(&refund_record(1, refund("r2", "7"))).await, "book_refund", "no other piece is missing");
+    assert_eq!(
+        group.states().await,
+        [
+            "tradewind.orders.v1 applied",
+            "tradewind.orders.v1 applied",
+            "tradewind.refunds.v1 applied",
+            "tradewind.refunds.v1 applied taken_out_before",
+        ]
+    );
+}
+
 /// Rules are read at the start: between a crash and the redelivery they may have changed.
 #[tokio::test]
 async fn a_redelivery_after_a_change_of_rules_produces_the_stored_commands() {

@@ -151,6 +151,42 @@ fn check_commands(commands: &[Command]) {
     assert!(sequences.is_sorted(), "an older version never follows a later one");
 }
 
+/// Pieces are taken out of an order, one removal after the other, then it is paid. Versions before the last may be lost.
+fn removals() -> impl Strategy<Value = (i64, Vec<Told>)> {
+    const PIECES: i64 = 9;
+    let removals = proptest::collection::vec(1..3_i64, 0..4);
+    removals.prop_flat_map(|removals| {
+        let mut left = Order { lines: vec![line("l1", PIECES)], ..order() };
+        let (mut versions, mut records) = (vec![left.clone()], Vec::new());
+        for (index, pieces) in removals.iter().enumerate() {
+            left.lines[0].current_quantity -= Decimal::from(*pieces);
+            versions.push(left.clone());
+            records.push(Told::Refund(1, refund(&format!("r{index}"), *pieces)));
+        }
+        let told: Vec<Told> = versions.into_iter().zip(1..).map(|(order, sequence)| Told::Order(sequence, Box::new(order))).collect();
+        records.push(Told::Order(told.len() as u64 + 1, Box::new(paid(left))));
+        let (count, left) = (told.len(), PIECES - removals.iter().sum::<i64>());
+        let seen = proptest::sample::subsequence(told, 0..=count);
+        seen.prop_map(move |seen| [seen, records.clone()].concat()).prop_shuffle().prop_map(move |told| (left, told))
+    })
+}
+
+/// Pieces of the first line that a target sells that does as it is told: a quotation is what is left, an order that is confirmed at
+/// once is all that was ordered, and before the confirm there is nothing to give back.
+fn sold(commands: &[Command]) -> Decimal {
+    let (mut pieces, mut is_confirmed) = (Decimal::ZERO, false);
+    for command in commands {
+        match &command.command.operation {
+            Operation::PlaceOrder { order, confirm: true } => (pieces, is_confirmed) = (order.lines[0].quantity, true),
+            Operation::PlaceOrder { order, .. } | Operation::ReviseOrder { order } => pieces = order.lines[0].current_quantity,
+            Operation::ConfirmOrder { .. } => is_confirmed = true,
+            Operation::BookRefund { refund, .. } if is_confirmed => pieces -= refund.lines[0].quantity,
+            _ => {}
+        }
+    }
+    pieces
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1024, ..ProptestConfig::default() })]
 
@@ -184,6 +220,13 @@ proptest! {
                 prop_assert!(!refund.fits(&newest) || refund.moves_money() && !has_ended, "nothing waits that could go on");
             }
         }
+    }
+
+    #[test]
+    fn what_was_taken_out_before_the_payment_is_taken_out_once((left, told) in removals()) {
+        let mut world = World::new();
+        told.iter().for_each(|it| drop(tell(&mut world, it)));
+        prop_assert_eq!(sold(&world.commands), Decimal::from(left));
     }
 
     /// Versions may be lost on the way, never their effect: the newest one carries the whole order.

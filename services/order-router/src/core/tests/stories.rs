@@ -186,6 +186,65 @@ fn what_was_given_back_after_the_payment_is_confirmed_and_what_was_taken_out_bef
     assert_eq!(told.order(3, left(4, 2, refunded)), "applied; confirm_order in erp-de");
 }
 
+/// Edited and paid before we heard of either: the record of the edit comes last.
+#[test]
+fn what_the_confirmed_order_lacks_is_not_taken_out_again() {
+    let of = |lines: Vec<OrderLine>| Order { lines, ..order() };
+    let left = |pieces: i64| {
+        let mut left = of(vec![line("l1", 4)]);
+        left.lines[0].current_quantity = pieces.into();
+        left
+    };
+    let confirmed = |pieces| {
+        let mut world = World::new();
+        world.order(1, left(4));
+        assert_eq!(world.order(2, paid(left(pieces))), "applied; revise_order in erp-de; confirm_order in erp-de");
+        world
+    };
+    let mut world = confirmed(2);
+    assert_eq!(world.refund(1, &refund("r1", 1)), "applied taken_out_before");
+    assert_eq!(world.refund(2, &refund("r1", 1)), "applied taken_out_before", "once");
+    assert_eq!(world.refund(1, &refund("r2", 1)), "applied taken_out_before", "the other piece");
+    assert_eq!(world.refund(1, &refund("r3", 1)), "applied; book r3 in erp-de", "no other is missing");
+
+    let mut world = confirmed(3);
+    assert_eq!(world.refund(1, &refund("r1", 2)), "applied; book r1 in erp-de", "not both were missing");
+    assert_eq!(world.refund(1, &money_back(refund("r2", 1))), "applied; book r2 in erp-de", "it was paid for");
+    assert_eq!(world.refund(1, &refund("r3", 1)), "applied taken_out_before");
+    assert_eq!(world.refund(2, &money_back(refund("r3", 1))), "applied; book r3 in erp-de", "it was paid for after all");
+
+    // A record that says another number is judged anew, and takes nothing from the others.
+    let mut world = confirmed(2);
+    assert_eq!(world.refund(1, &refund("r1", 1)), "applied taken_out_before");
+    assert_eq!(world.refund(2, &refund("r1", 3)), "applied; book r1 in erp-de");
+    assert_eq!(world.refund(1, &refund("r2", 2)), "applied taken_out_before");
+    assert_eq!(world.refund(1, &refund("r3", 0)), "applied; book r3 in erp-de", "it is about no pieces");
+
+    // Its record came first.
+    let mut world = World::new();
+    world.order(1, left(4));
+    world.refund(1, &refund("r1", 1));
+    world.order(2, paid(left(3)));
+    assert_eq!(world.refund(1, &refund("r2", 1)), "applied; book r2 in erp-de");
+
+    // What a refund with money explains was confirmed.
+    let mut world = World::new();
+    world.order(1, left(4));
+    world.refund(1, &money_back(refund("r1", 1)));
+    assert_eq!(world.order(2, paid(left(3))), "applied; confirm_order in erp-de; book r1 in erp-de; #2 applied");
+    assert_eq!(world.refund(1, &refund("r2", 1)), "applied; book r2 in erp-de");
+
+    // The line came with the same edit.
+    let mut removed = refund("r1", 1);
+    removed.lines[0].order_line_id = "l2".to_owned();
+    let mut world = World::new();
+    world.order(1, of(vec![line("l1", 4)]));
+    assert_eq!(world.refund(1, &removed), "waiting for its order");
+    let mut edited = paid(of(vec![line("l1", 4), line("l2", 2)]));
+    edited.lines[1].current_quantity = Decimal::ONE;
+    assert_eq!(world.order(2, edited), "applied; revise_order in erp-de; confirm_order in erp-de; #2 applied taken_out_before");
+}
+
 /// The refund's own command takes the goods away.
 #[test]
 fn what_a_refund_takes_away_is_no_revision() {

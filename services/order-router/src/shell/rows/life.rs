@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use contracts::wire::Wire as _;
-use domain::{AggregateKey, Order};
+use domain::{AggregateKey, Decimal, Order};
+use sqlx::types::Json;
 use store::{Error, Tx};
 use uuid::Uuid;
 
@@ -31,6 +32,7 @@ struct Row {
     revise_sequence: Option<i64>,
     cancel_state: Option<String>,
     cancel_at: Option<DateTime<Utc>>,
+    unrecorded: Json<BTreeMap<String, Decimal>>,
     erp_id: Option<String>,
     erp_number: Option<String>,
     erp_confirmed: bool,
@@ -41,7 +43,7 @@ struct Row {
 pub(super) async fn load(tx: &mut Tx, wanted: &BTreeMap<&AggregateKey, Want>) -> Result<HashMap<AggregateKey, Life>, Error> {
     let sql = "select l.aggregate, l.sequence, case when k.whole then l.order_value else ''::bytea end as order_value,
                       l.stage, l.stage_reason, l.waiting_event, l.target, l.rule, l.place_state, l.place_at, l.confirm_state, l.confirm_at,
-                      l.revise_state, l.revise_at, l.revise_sequence, l.cancel_state, l.cancel_at,
+                      l.revise_state, l.revise_at, l.revise_sequence, l.cancel_state, l.cancel_at, l.unrecorded,
                       l.erp_id, l.erp_number, l.erp_confirmed, l.failure_code
                from router.life l join unnest($1::text[], $2::bool[]) as k (aggregate, whole) on k.aggregate = l.aggregate
                order by l.aggregate for update of l";
@@ -63,16 +65,16 @@ pub(super) async fn save(tx: &mut Tx, lives: &[Life]) -> Result<(), Error> {
         rows.iter().map(|(_, it)| Order::decode(&it.version)).collect::<Result<_, _>>().map_err(|error| corrupt("an order", error))?;
     let sql = "insert into router.life as l (aggregate, sequence, order_value, display_number, customer_id, skus, stage, stage_reason, waiting_event,
                    target, rule, place_state, place_at, confirm_state, confirm_at, revise_state, revise_at, revise_sequence, cancel_state, cancel_at,
-                   erp_id, erp_number, erp_confirmed, failure_code)
+                   erp_id, erp_number, erp_confirmed, failure_code, unrecorded)
                select aggregate, sequence, order_value, display_number, customer_id, string_to_array(skus, chr(31)), stage, stage_reason, waiting_event,
                    target, rule, place_state, place_at, confirm_state, confirm_at, revise_state, revise_at, revise_sequence, cancel_state, cancel_at,
-                   erp_id, erp_number, erp_confirmed, failure_code
+                   erp_id, erp_number, erp_confirmed, failure_code, unrecorded
                from unnest($1::text[], $2::bigint[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::uuid[],
                    $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[], $15::timestamptz[], $16::text[], $17::timestamptz[],
-                   $18::bigint[], $19::text[], $20::timestamptz[], $21::text[], $22::text[], $23::bool[], $24::text[])
+                   $18::bigint[], $19::text[], $20::timestamptz[], $21::text[], $22::text[], $23::bool[], $24::text[], $25::jsonb[])
                  as n (aggregate, sequence, order_value, display_number, customer_id, skus, stage, stage_reason, waiting_event,
                    target, rule, place_state, place_at, confirm_state, confirm_at, revise_state, revise_at, revise_sequence, cancel_state, cancel_at,
-                   erp_id, erp_number, erp_confirmed, failure_code)
+                   erp_id, erp_number, erp_confirmed, failure_code, unrecorded)
                on conflict (aggregate) do update set
                    sequence = excluded.sequence, order_value = excluded.order_value, display_number = excluded.display_number,
                    customer_id = excluded.customer_id, skus = excluded.skus, stage = excluded.stage, stage_reason = excluded.stage_reason,
@@ -80,7 +82,7 @@ pub(super) async fn save(tx: &mut Tx, lives: &[Life]) -> Result<(), Error> {
                    place_state = excluded.place_state, place_at = excluded.place_at, confirm_state = excluded.confirm_state,
                    confirm_at = excluded.confirm_at, revise_state = excluded.revise_state, revise_at = excluded.revise_at,
                    revise_sequence = excluded.revise_sequence, cancel_state = excluded.cancel_state, cancel_at = excluded.cancel_at,
-                   updated_at = now()
+                   unrecorded = excluded.unrecorded, updated_at = now()
                where l.sequence < excluded.sequence";
     let columns = Columns::of(&rows);
     sqlx::query(sql)
@@ -108,6 +110,7 @@ pub(super) async fn save(tx: &mut Tx, lives: &[Life]) -> Result<(), Error> {
         .bind(columns.erp_number)
         .bind(columns.erp_confirmed)
         .bind(columns.failure_code)
+        .bind(columns.unrecorded)
         .execute(tx)
         .await?;
     Ok(())
@@ -181,6 +184,7 @@ struct Columns<'a> {
     erp_number: Vec<Option<&'a str>>,
     erp_confirmed: Vec<bool>,
     failure_code: Vec<Option<&'a str>>,
+    unrecorded: Vec<Json<BTreeMap<String, Decimal>>>,
 }
 
 impl<'a> Columns<'a> {
@@ -214,6 +218,7 @@ impl<'a> Columns<'a> {
         self.erp_number.push(placed.and_then(|it| it.erp_number.as_deref()));
         self.erp_confirmed.push(placed.is_some_and(|it| it.erp_confirmed));
         self.failure_code.push(placed.and_then(|it| it.failure.as_deref()));
+        self.unrecorded.push(Json(placed.map(|it| it.unrecorded.clone()).unwrap_or_default()));
     }
 }
 
@@ -255,6 +260,7 @@ impl Row {
             confirm: sent(self.confirm_state, self.confirm_at)?,
             revise: self.revise_sequence.map(from_sql).zip(revise),
             cancel: sent(self.cancel_state, self.cancel_at)?,
+            unrecorded: self.unrecorded.0,
             erp_id: self.erp_id,
             erp_number: self.erp_number,
             erp_confirmed: self.erp_confirmed,
