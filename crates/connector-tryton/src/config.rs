@@ -122,8 +122,9 @@ impl TryFrom<serde_json::Value> for Guest {
 pub(crate) enum SettingsError {
     #[error("{0}")]
     Shape(#[from] serde_json::Error),
-    #[error("`url` must end in /<database>/rpc/, as Tryton 8 serves it, not `{0}`")]
-    Url(String),
+    /// It is not repeated: a password may stand in it.
+    #[error("`url` must end in /<database>/rpc/, as Tryton 8 serves it")]
+    Url,
     #[error("`web_shops` names no storefront")]
     NoWebShop,
     #[error("`web_shops`: {0}")]
@@ -154,7 +155,7 @@ impl Settings {
     fn validate(&self) -> Result<(), SettingsError> {
         let path: Vec<&str> = self.url.splitn(4, '/').nth(3).unwrap_or_default().trim_end_matches('/').split('/').collect();
         if !matches!(path[..], [.., database, "rpc"] if !database.is_empty()) {
-            return Err(SettingsError::Url(self.url.clone()));
+            return Err(SettingsError::Url);
         }
         if self.web_shops.is_empty() {
             return Err(SettingsError::NoWebShop);
@@ -242,6 +243,7 @@ pub(crate) mod tests {
     fn a_slip_of_the_pen_is_named() {
         assert!(refused(|it| it["ware_house"] = json!(5)).contains("unknown field `ware_house`"));
         assert!(refused(|it| it["url"] = json!("http://127.0.0.1:8000/erp/")).contains("must end in /<database>/rpc/"));
+        assert!(!refused(|it| it["url"] = json!("https://user:word@erp.example.com/rpc/")).contains("word"));
         assert!(refused(|it| it["url"] = json!("http://127.0.0.1:8000/rpc/")).contains("must end in /<database>/rpc/"));
         assert!(refused(|it| it["web_shops"] = json!({"shop-eu": 1, "shop-us": 1})).contains("two storefronts"));
         assert!(refused(|it| it["web_shops"] = json!({})).contains("no storefront"));
