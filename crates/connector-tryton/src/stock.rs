@@ -25,7 +25,7 @@ use domain::{AggregateKey, ConnectionId, Sku, StockLevel};
 use fault::Fault;
 use rust_decimal::Decimal;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::Target;
 use crate::rpc::Search;
@@ -107,18 +107,15 @@ impl StockSource for Target {
     }
 
     async fn all(&self, after: Option<&str>, limit: usize) -> Result<Vec<StockLevel>, Fault> {
-        let mut domain = vec![json!(["type", "=", "goods"]), json!(["code", "!=", null])];
-        domain.push(json!(["code", ">", after.unwrap_or_default()]));
-        // One more than asked for: it shows whether the page's last SKU has a twin on the next.
-        let search = Search { order: &[("code", "ASC"), ("id", "ASC")], ..Search::of("product.product", Value::Array(domain), &["code"]) };
-        let (mut rows, at): (Vec<Coded>, _) = self.rpc.search_at(search.limit(limit + 1)).await?;
-        let twins = twins(&rows);
-        rows.truncate(limit);
-        let mut levels = self.levels(&rows, &twins, at).await?;
-        // In Tryton's order, by which the next page is asked for.
-        let place: BTreeMap<&str, usize> = rows.iter().enumerate().filter_map(|(place, it)| Some((it.code.as_deref()?, place))).collect();
-        levels.sort_by_key(|it| place.get(it.sku.as_str()).copied());
-        Ok(levels)
+        let mut after = after.unwrap_or_default().to_owned();
+        loop {
+            let (levels, last) = self.page_behind(&after, limit).await?;
+            match last {
+                // A page of twins only is not the end.
+                Some(last) if levels.is_empty() => after = last,
+                _ => return Ok(levels),
+            }
+        }
     }
 
     async fn now(&self) -> Result<DateTime<Utc>, Fault> {
@@ -127,6 +124,21 @@ impl StockSource for Target {
 }
 
 impl Target {
+    /// Levels of the products behind a code, by their codes, and the last code that was looked at. `None`: there are no more.
+    async fn page_behind(&self, after: &str, limit: usize) -> Result<(Vec<StockLevel>, Option<String>), Fault> {
+        let domain = json!([["type", "=", "goods"], ["code", "!=", null], ["code", ">", after]]);
+        // One more than asked for: it shows whether the page's last SKU has a twin on the next.
+        let search = Search { order: &[("code", "ASC"), ("id", "ASC")], ..Search::of("product.product", domain, &["code"]) };
+        let (mut rows, at): (Vec<Coded>, _) = self.rpc.search_at(search.limit(limit + 1)).await?;
+        let twins = twins(&rows);
+        rows.truncate(limit);
+        let mut levels = self.levels(&rows, &twins, at).await?;
+        // In Tryton's order, by which the next page is asked for.
+        let place: BTreeMap<&str, usize> = rows.iter().enumerate().filter_map(|(place, it)| Some((it.code.as_deref()?, place))).collect();
+        levels.sort_by_key(|it| place.get(it.sku.as_str()).copied());
+        Ok((levels, rows.last().and_then(|it| it.code.clone())))
+    }
+
     async fn levels_of(&self, codes: &BTreeSet<String>, at: DateTime<Utc>) -> Result<Vec<StockLevel>, Fault> {
         let domain = json!([["type", "=", "goods"], ["code", "in", codes]]);
         let products: Vec<Coded> = self.rpc.search(Search::of("product.product", domain, &["code"])).await?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use pipeline::OutRecord;
 use sqlx::Row as _;
 
@@ -74,6 +75,11 @@ pub async fn backlog(store: &Store, instance: Option<&str>) -> Result<Backlog, E
 /// Of all instances.
 pub async fn is_empty(store: &Store) -> Result<bool, Error> {
     Ok(sqlx::query_scalar("select not exists (select from ingest.spool)").fetch_one(store.pool()).await?)
+}
+
+/// The time by the database's clock, if nothing is spooled then.
+pub async fn empty_at(store: &Store) -> Result<Option<DateTime<Utc>>, Error> {
+    Ok(sqlx::query_scalar("select case when not exists (select from ingest.spool) then now() end").fetch_one(store.pool()).await?)
 }
 
 /// Rows of instances that are gone, or can't reach Kafka: this one takes them over. Such an instance does not renew its claims.

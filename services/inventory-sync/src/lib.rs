@@ -26,6 +26,7 @@ use store::{Owner, Store};
 pub use config::{DEFAULTS, Settings};
 
 use crate::metrics::Metrics;
+use shell::hearing::Hearing;
 use shell::pusher::Pusher;
 use shell::recount::Recount;
 use shell::{Gauge, Reckoner};
@@ -58,11 +59,18 @@ pub async fn run(settings: Settings, platforms: Platforms, life: Life) -> anyhow
         recount.run(stop).await;
         anyhow::Ok(())
     });
+    let (hearing, heard) =
+        Hearing::new(store.clone(), &settings.bus).map_err(Startup::settings("the Kafka clients for offsets could not be made"))?;
+    let stop = life.stop.clone();
+    tasks.spawn("hearing", async move {
+        hearing.run(stop).await;
+        anyhow::Ok(())
+    });
     let locations = |id: &ConnectionId| feeds.locations(id).map(str::to_owned).collect::<Vec<_>>();
     for (id, connection) in &connections {
         let locations = locations(id);
         let stock = Arc::clone(&connection.stock);
-        let pusher = Pusher::new(store.clone(), id.clone(), stock, locations, settings.stock.clone(), metrics.clone());
+        let pusher = Pusher::new(store.clone(), id.clone(), stock, locations, settings.stock.clone(), heard.clone(), metrics.clone());
         let stop = life.stop.clone();
         tasks.spawn("pusher", async move {
             pusher.run(stop).await;

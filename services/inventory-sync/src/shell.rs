@@ -1,6 +1,7 @@
 //! Around the core: records in, rows, records out, and the shops' levels.
 
 mod gauge;
+pub mod hearing;
 mod inbound;
 mod outbound;
 pub mod pusher;

@@ -11,7 +11,8 @@ use crate::config::StockConfig;
 use crate::error::CallError;
 use crate::wire::Id;
 
-/// Shopify names all rows that it refuses at once; more rounds than this mean that the shop's levels move faster than we ask.
+/// Shopify names all rows that it refuses at once; more rounds than this mean that the shop's levels move faster than we ask. Then those
+/// that are left are looked at.
 const ROUNDS_MAX: u32 = 8;
 
 const SET: Query = Query {
@@ -65,9 +66,11 @@ pub(super) async fn push(client: &GraphQl, config: &StockConfig, pushes: &[Stock
         }
         attempt += u32::from(!settle(&errors, &open, &mut results)?);
     }
+    if !results.is_empty() && results.iter().all(Option::is_none) {
+        return Err(CallError::Concurrent { operation: SET.operation });
+    }
     // Rows that are still open were never set: each round sets all or nothing.
-    let settled: Option<Vec<PushResult>> = results.into_iter().collect();
-    settled.ok_or(CallError::Concurrent { operation: SET.operation })
+    Ok(results.into_iter().map(|it| it.unwrap_or(PushResult::Stale)).collect())
 }
 
 async fn send(

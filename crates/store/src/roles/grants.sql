@@ -40,6 +40,10 @@ grant select (target, op_key, step, state, lease_until), delete on effects.effec
 grant select (id, published_at), delete on effects.outbox to {p}replayer;
 grant select, insert, update on retention.carried, retention.raw to {p}replayer;
 
+-- Whether deliveries wait in the spool: inventory-sync must know how far orders have been heard.
+grant usage on schema ingest to {p}stock;
+grant select (id) on ingest.spool to {p}stock;
+
 -- The reader is for `tradewind account` and `tradewind trace`: states and reasons, no record and no person.
 grant usage on schema account, retention, ingest, router, effects, letters to {p}reader;
 grant execute on all functions in schema account to {p}reader;

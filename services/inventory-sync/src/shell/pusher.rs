@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connector::storefront::{PushResult, ShopStock, StockPush};
-use domain::ConnectionId;
+use domain::{ConnectionId, Decimal};
 use fault::{Answer, Class, Fault};
 use kill_point::{Point, reach};
 use rand::Rng as _;
@@ -22,11 +22,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::StockSettings;
-use crate::core::push::{Judged, Plan};
+use crate::core::push::{Heard, Judged, Plan};
 use crate::metrics::Metrics;
+use crate::shell::hearing::HeardUntil;
 pub use compare::Compared;
 use compare::Comparison;
-use shelves::{Row, Sent};
+use shelves::{Row, Sent, Waiting};
 
 /// Why a level can't be pushed. It is tried again now and then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,6 +67,7 @@ pub struct Pusher {
     stock: Arc<dyn ShopStock>,
     locations: Vec<String>,
     settings: StockSettings,
+    heard: HeardUntil,
     metrics: Metrics,
 }
 
@@ -76,9 +78,10 @@ impl Pusher {
         stock: Arc<dyn ShopStock>,
         locations: Vec<String>,
         settings: StockSettings,
+        heard: HeardUntil,
         metrics: Metrics,
     ) -> Self {
-        Self { store, connection, stock, locations, settings, metrics }
+        Self { store, connection, stock, locations, settings, heard, metrics }
     }
 
     /// Until the stop. Of several processes one works at a time.
@@ -134,7 +137,7 @@ impl Pusher {
         let (mut pushes, mut to_look) = (Vec::new(), Vec::new());
         for row in rows {
             match row.shelf.plan() {
-                Plan::Push { expected } => pushes.push(Sent { row, expected, drift: false }),
+                Plan::Push { expected } => pushes.push(Sent { row, expected, drift: false, missing: Decimal::ZERO }),
                 Plan::Look => to_look.push(row),
             }
         }
@@ -187,13 +190,17 @@ impl Pusher {
                 absent.push(row);
                 continue;
             };
-            match row.shelf.judge(*level, row.now, self.settings.drift_wait) {
+            match row.shelf.judge(*level, &self.heard(&row)) {
                 Judged::Right { drift: is_drift } => {
                     drift += usize::from(is_drift);
                     right.push(row);
                 }
-                Judged::Push { expected, drift } => pushes.push(Sent { row, expected, drift }),
-                Judged::Wait { since, until } => waiting.push((row, since, until)),
+                Judged::Push { expected, drift } => pushes.push(Sent { row, expected, drift, missing: Decimal::ZERO }),
+                Judged::Wait { doubt, missing, until } => {
+                    let less = missing.map(|missing| Sent { row: row.clone(), expected: *level, drift: false, missing });
+                    pushes.extend(less.filter(|it| it.level() != *level));
+                    waiting.push(Waiting { row, doubt, until });
+                }
             }
         }
         self.count("right", right.len());
@@ -203,6 +210,11 @@ impl Pusher {
         self.not_stocked(&absent.iter().collect::<Vec<_>>()).await
     }
 
+    fn heard(&self, row: &Row) -> Heard {
+        let until = *self.heard.borrow();
+        Heard { now: row.now, until: until.map(|it| it.min(row.now)), wait: self.settings.drift_wait }
+    }
+
     /// Returns whether some were stale: they are due again at once.
     async fn push(&self, pushes: Vec<Sent>) -> Result<bool, PushError> {
         if pushes.is_empty() {
@@ -210,21 +222,32 @@ impl Pusher {
         }
         shelves::sending(self, &pushes).await?;
         reach(Point::PushNoted);
-        let mut stale = false;
-        // What the shop refuses as a whole is halved until it is known which one it is about.
+        let (mut stale, mut is_any_answered, mut in_vain) = (false, false, 0);
+        // What the shop refuses as a whole, or fails at, is halved until it is known which one it is about.
         let mut parts: Vec<&[Sent]> = pushes.chunks(self.stock.batch_max().max(1)).rev().collect();
         while let Some(part) = parts.pop() {
             let calls: Vec<StockPush> = part.iter().map(|it| self.call(it)).collect();
             match self.stock.push(&calls).await {
                 Ok(results) => {
                     reach(Point::PushAnswered);
+                    (is_any_answered, in_vain) = (true, 0);
                     stale |= self.store_results(part, results).await?;
                 }
-                Err(fault) if is_about_the_rows(&fault) && part.len() > 1 => {
+                Err(fault) if part.len() > 1 && (is_about_the_rows(&fault) || is_about_the_call(&fault) && in_vain < IN_VAIN_MAX) => {
+                    in_vain += u32::from(is_about_the_call(&fault));
                     let (first, second) = part.split_at(part.len() / 2);
                     parts.extend([second, first]);
                 }
-                Err(fault) if is_about_the_rows(&fault) => self.refuse(&[&part[0].row], &fault).await?,
+                Err(fault) if is_about_the_rows(&fault) => {
+                    is_any_answered = true;
+                    self.refuse(&[&part[0].row], &fault).await?;
+                }
+                Err(fault) if is_about_the_call(&fault) && in_vain < IN_VAIN_MAX && (is_any_answered || !parts.is_empty()) => {
+                    in_vain += 1;
+                    let Row { sku, location, .. } = &part[0].row;
+                    tracing::warn!(connection = %self.connection, sku, location, error = %fault, "a level can't be set, it is set again later");
+                    shelves::later(self, [&part[0].row], AGAIN).await?;
+                }
                 Err(fault) => {
                     self.count("failed", part.len());
                     // Nothing that is throttled is carried out. Of anything else nobody knows.
@@ -240,34 +263,40 @@ impl Pusher {
     }
 
     fn call(&self, sent: &Sent) -> StockPush {
-        let Row { item, location, generation, shelf, .. } = &sent.row;
+        let Row { item, location, generation, .. } = &sent.row;
         StockPush {
             item: item.clone(),
             location: location.clone(),
-            available: shelf.available,
+            available: sent.level(),
             expected: Some(sent.expected),
-            idempotency_key: format!("{item}/{location}/{generation}"),
+            idempotency_key: match sent.is_whole() {
+                true => format!("{item}/{location}/{generation}"),
+                false => format!("{item}/{location}/{generation}/{}", sent.level()),
+            },
         }
     }
 
     async fn store_results(&self, part: &[Sent], results: Vec<PushResult>) -> Result<bool, PushError> {
-        let (mut set, mut stale, mut absent, mut drift) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let (mut set, mut kept_back, mut stale, mut absent, mut drift) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), 0);
         let mut refused: BTreeMap<String, Vec<&Row>> = BTreeMap::new();
         for (sent, result) in part.iter().zip(results) {
             match result {
-                PushResult::Set => {
+                PushResult::Set if sent.is_whole() => {
                     drift += usize::from(sent.drift);
                     set.push(&sent.row);
                 }
+                PushResult::Set => kept_back.push(sent),
                 PushResult::Stale => stale.push(&sent.row),
                 PushResult::NotStocked => absent.push(&sent.row),
                 PushResult::Refused(code) => refused.entry(code).or_default().push(&sent.row),
             }
         }
         self.count("set", set.len());
+        self.count("kept_back", kept_back.len());
         self.count("stale", stale.len());
         self.count_drift(drift);
         shelves::settled(self, &set).await?;
+        shelves::kept_back(self, &kept_back).await?;
         shelves::stale(self, &stale).await?;
         self.not_stocked(&absent).await?;
         for (code, rows) in refused {
@@ -318,6 +347,9 @@ fn is_about_the_rows(fault: &Fault) -> bool {
         Answer::OpenCircuit | Answer::SlowDown | Answer::RetryThenLetter { .. } => false,
     }
 }
+
+/// So many calls in a row that the shop fails at are of no single level: what is halved so often is one.
+const IN_VAIN_MAX: u32 = 9;
 
 /// Until what failed is tried again. It may be about this one SKU, or location.
 const AGAIN: Duration = Duration::from_secs(30);

@@ -28,6 +28,8 @@ pub(super) struct State {
     pub(super) script: VecDeque<Script>,
     /// A call with one of these items is refused as a whole.
     pub(super) poison: Option<String>,
+    /// The shop fails at a call with this item.
+    pub(super) choking: Option<String>,
     /// The shop fails whenever it is asked what this SKU is.
     pub(super) unanswered: Option<String>,
     /// The shop fails whenever it is asked for levels of this location.
@@ -120,6 +122,9 @@ impl ShopStock for FakeShop {
             }
             if pushes.iter().any(|it| state.poison.as_deref() == Some(&it.item)) {
                 return Err(Fault::new(Class::BusinessRejected, "scripted_refusal", "one of them"));
+            }
+            if pushes.iter().any(|it| state.choking.as_deref() == Some(&it.item)) {
+                return Err(Fault::new(Class::Transient, "scripted", "an error of the shop's own"));
             }
             (script, pushes.iter().map(|it| state.set(it)).collect())
         };

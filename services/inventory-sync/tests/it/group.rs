@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::BusSettings;
+use chrono::{DateTime, Utc};
 use contracts::topics::{Parking, groups};
 use inventory_sync::Settings;
 use inventory_sync::config::{BufferSettings, DEFAULTS, StockSettings};
@@ -13,6 +14,7 @@ use inventory_sync::shell::pusher::Pusher;
 use pipeline::{Batch, Entry, Ledger as _, Next, OutRecord, Position, Record, Turn, Verdict};
 use store::decisions::DecisionLedger;
 use store::{Owner, Store, StoreSettings};
+use tokio::sync::watch;
 use tracing::Span;
 
 use super::fake_shop::FakeShop;
@@ -66,7 +68,9 @@ impl Group {
 
     pub(super) fn pusher_to(&self, stock: Arc<dyn connector::storefront::ShopStock>) -> Pusher {
         let locations = self.settings.feeds().locations(&shop()).map(str::to_owned).collect();
-        Pusher::new(self.store.clone(), shop(), stock, locations, self.settings.clone(), Metrics::default())
+        // Orders come at once.
+        let (_, heard) = watch::channel(Some(DateTime::<Utc>::MAX_UTC));
+        Pusher::new(self.store.clone(), shop(), stock, locations, self.settings.clone(), heard, Metrics::default())
     }
 
     pub(super) async fn commit(&self, turns: Vec<(Record, Turn<Vec<Position>>)>) -> Vec<Next<Vec<OutRecord>>> {

@@ -86,7 +86,7 @@ async fn a_level_that_an_unknown_order_has_lowered_waits_for_that_order() {
     shop.sell(3);
     group.settle(&observed(2, 20, 0, &[])).await;
     push_all(&group, &shop).await;
-    assert_eq!((shop.mugs(), group.dirty().await), (7, 1), "seventeen would be right, twenty would sell three twice");
+    assert_eq!((shop.mugs(), group.dirty().await), (17, 1), "twenty would sell three twice");
     group.settle(&ordered("1", 1, 3)).await;
     push_all(&group, &shop).await;
     assert_eq!((shop.mugs(), group.dirty().await), (17, 0));
@@ -98,8 +98,8 @@ async fn a_level_that_nothing_explains_is_replaced_after_the_wait() {
     shop.sell(3);
     group.settle(&observed(2, 20, 0, &[])).await;
     push_all(&group, &shop).await;
-    assert_eq!(shop.mugs(), 7);
-    assert_eq!(group.count("select count(*) from stock.desired where drift_since is not null and due_at > now()").await, 1);
+    assert_eq!(shop.mugs(), 17);
+    assert_eq!(group.count("select count(*) from stock.desired where drift_taken = 3 and due_at > now()").await, 1);
     eventually_eq(SOON, 20, async || {
         push_all(&group, &shop).await;
         shop.mugs()
@@ -137,6 +137,24 @@ async fn of_two_locations_only_one_was_lowered_by_an_order_and_both_are_set_righ
     push_all(&group, &shop).await;
     let there = shop.state().levels[&("7".to_owned(), "2".to_owned())];
     assert_eq!((shop.mugs(), there, group.dirty().await), (7, 5, 0));
+}
+
+#[tokio::test]
+async fn a_level_that_the_shop_chokes_on_keeps_no_others_back() {
+    let settings = StockSettings { drift_wait: Duration::from_millis(300), ..stock_settings() };
+    let (group, shop) = (Group::with(settings).await, FakeShop::showing(0));
+    group.stock(&shop, 20).await;
+    shop.state().choking = Some("13".to_owned());
+    push_all(&group, &shop).await;
+    let level = |item: &str| shop.state().levels[&(item.to_owned(), "1".to_owned())];
+    assert_eq!((level("12"), level("13"), level("119"), group.dirty().await), (10, 0, 10, 1));
+    shop.state().choking = None;
+    group.execute("update stock.desired set due_at = now()").await;
+    eventually_eq(SOON, (10, 0), async || {
+        push_all(&group, &shop).await;
+        (level("13"), group.dirty().await)
+    })
+    .await;
 }
 
 #[tokio::test]

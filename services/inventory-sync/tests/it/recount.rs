@@ -6,7 +6,7 @@ use bus::{BusSettings, Consumer, Producer, Role};
 use contracts::topics;
 use inventory_sync::config::StockSettings;
 use inventory_sync::shell::recount::Recount;
-use pipeline::{OutRecord, Source as _, SourceEvent};
+use pipeline::{OutRecord, Record, Source as _, SourceEvent};
 
 use super::group::{Group, keeping_back, stock_settings, told};
 use super::world::*;
@@ -23,18 +23,14 @@ pub(super) fn broker() -> (Embedded, BusSettings) {
 
 /// The next availability event on the broker.
 pub(super) async fn next(consumer: &mut Consumer) -> String {
+    let Record { partition, key, value, headers, timestamp_ms, .. } = next_record(consumer).await;
+    told(&[OutRecord { topic: partition.topic, key, value, headers, timestamp_ms }])
+}
+
+pub(super) async fn next_record(consumer: &mut Consumer) -> Record {
     loop {
-        match tokio::time::timeout(SOON, consumer.next()).await.expect("an event comes").expect("the consumer goes on") {
-            SourceEvent::Record(it) => {
-                let record = OutRecord {
-                    topic: it.partition.topic,
-                    key: it.key,
-                    value: it.value,
-                    headers: it.headers,
-                    timestamp_ms: it.timestamp_ms,
-                };
-                return told(&[record]);
-            }
+        match tokio::time::timeout(SOON, consumer.next()).await.expect("a record comes").expect("the consumer goes on") {
+            SourceEvent::Record(record) => return record,
             SourceEvent::Revoked { answer, .. } => drop(answer.send(Vec::new())),
             SourceEvent::Assigned(_) | SourceEvent::Lost(_) => {}
         }

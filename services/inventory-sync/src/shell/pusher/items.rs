@@ -104,7 +104,8 @@ impl Pusher {
                      shown = case when MOVED then null else shown end, shown_taken = case when MOVED then null else shown_taken end,
                      shown_given = case when MOVED then null else shown_given end, sent = case when MOVED then null else sent end,
                      sent_taken = case when MOVED then null else sent_taken end, sent_given = case when MOVED then null else sent_given end,
-                     drift_since = case when MOVED then null else drift_since end
+                     drift_since = case when MOVED then null else drift_since end,
+                     drift_taken = case when MOVED then null else drift_taken end
                    from held where d.connection = $1 and d.sku = $2 and d.location = held.location";
         let sql = sql.replace("MOVED", "exists (select 1 from before where before.item <> $3)");
         sqlx::query(sqlx::AssertSqlSafe(sql)).bind(self.connection.as_str()).bind(sku).bind(item).execute(self.store.pool()).await?;

@@ -9,9 +9,10 @@ use sqlx::postgres::PgRow;
 use store::Error;
 
 use super::{Problem, Pusher};
-use crate::core::push::{Base, Shelf};
+use crate::core::push::{Base, Doubt, Shelf};
 
 /// A level to push.
+#[derive(Clone)]
 pub(super) struct Row {
     pub(super) location: String,
     pub(super) sku: String,
@@ -29,6 +30,25 @@ pub(super) struct Sent {
     pub(super) expected: i64,
     /// What it replaces can't be explained.
     pub(super) drift: bool,
+    /// Pieces that may be in orders that we have not heard of: they are kept back.
+    pub(super) missing: Decimal,
+}
+
+impl Sent {
+    pub(super) fn level(&self) -> i64 {
+        self.row.shelf.less(self.missing)
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.missing.is_zero()
+    }
+}
+
+/// A level that is looked at again.
+pub(super) struct Waiting {
+    pub(super) row: Row,
+    pub(super) doubt: Doubt,
+    pub(super) until: DateTime<Utc>,
 }
 
 pub(super) async fn due(pusher: &Pusher, limit: usize) -> Result<Vec<Row>, Error> {
@@ -59,7 +79,7 @@ fn row(row: &PgRow, sole: bool) -> Result<Row, Error> {
         sent: base("sent", "sent_taken", "sent_given")?,
         stale: row.try_get("stale")?,
         sole,
-        drift_since: row.try_get("drift_since")?,
+        doubt: doubt(row)?,
     };
     Ok(Row {
         location: row.try_get("location")?,
@@ -72,21 +92,36 @@ fn row(row: &PgRow, sole: bool) -> Result<Row, Error> {
     })
 }
 
-/// Before anything is sent: what the shop is taken to show, and what it may show from here on.
+fn doubt(row: &PgRow) -> Result<Option<Doubt>, Error> {
+    let (since, taken): (Option<DateTime<Utc>>, Option<Decimal>) = (row.try_get("drift_since")?, row.try_get("drift_taken")?);
+    Ok(since.zip(taken).map(|(since, taken)| Doubt { since, taken }))
+}
+
+/// Before anything is sent: what the shop is taken to show, and what it may show from here on. A whole level leaves no doubt about what
+/// was shown before.
 pub(super) async fn sending(pusher: &Pusher, sent: &[Sent]) -> Result<(), Error> {
     let set =
         "shown = i.level, shown_taken = i.taken, shown_given = i.given, sent = i.available, sent_taken = i.taken, sent_given = i.given";
-    let rows: Vec<Change<'_>> = sent.iter().map(|it| Change { level: it.expected, ..Change::of(&it.row) }).collect();
-    update(pusher, set, &rows).await
+    let (whole, less): (Vec<&Sent>, Vec<&Sent>) = sent.iter().partition(|it| it.is_whole());
+    update(pusher, set, &less.into_iter().map(Change::sending).collect::<Vec<_>>()).await?;
+    let set = format!("{set}, drift_since = null, drift_taken = null");
+    update(pusher, &set, &whole.into_iter().map(Change::sending).collect::<Vec<_>>()).await
 }
 
 /// The shop shows what it shall show. Whatever was desired since then is not pushed yet.
 pub(super) async fn settled(pusher: &Pusher, rows: &[&Row]) -> Result<(), Error> {
     let set = "shown = i.available, shown_taken = i.taken, shown_given = i.given, sent = null, sent_taken = null, sent_given = null,
-               stale = false, drift_since = null, problem = null, problem_detail = null,
+               stale = false, drift_since = null, drift_taken = null, problem = null, problem_detail = null,
                pushed_generation = greatest(d.pushed_generation, i.generation),
                dirty_since = case when d.generation > i.generation then d.changed_at end";
     update(pusher, set, &rows.iter().map(|it| Change::of(it)).collect::<Vec<_>>()).await
+}
+
+/// The shop shows what it shall show less what may be missing orders: the rest is yet to be pushed.
+pub(super) async fn kept_back(pusher: &Pusher, sent: &[&Sent]) -> Result<(), Error> {
+    let set = "shown = i.available, shown_taken = i.taken, shown_given = i.given, sent = null, sent_taken = null, sent_given = null,
+               stale = true, problem = null, problem_detail = null";
+    update(pusher, set, &sent.iter().map(|it| Change::of_push(it)).collect::<Vec<_>>()).await
 }
 
 /// Certainly not set, because the shop shows something else.
@@ -101,16 +136,20 @@ pub(super) async fn unsent(pusher: &Pusher, rows: &[&Row]) -> Result<(), Error> 
     update(pusher, set, &rows.iter().map(|it| Change::of(it)).collect::<Vec<_>>()).await
 }
 
-/// They can't be read right now, and keep no others back meanwhile.
-pub(super) async fn later(pusher: &Pusher, rows: &[Row], wait: Duration) -> Result<(), Error> {
-    let changes: Vec<_> = rows.iter().map(|row| Change { until: Some(row.now + wait), ..Change::of(row) }).collect();
+/// They can't be read, or set, right now, and keep no others back meanwhile.
+pub(super) async fn later(pusher: &Pusher, rows: impl IntoIterator<Item = &Row>, wait: Duration) -> Result<(), Error> {
+    let changes: Vec<_> = rows.into_iter().map(|row| Change { until: Some(row.now + wait), ..Change::of(row) }).collect();
     update(pusher, "due_at = i.until", &changes).await
 }
 
-/// An order may be missing. If something changed while we looked, that comes first.
-pub(super) async fn waiting(pusher: &Pusher, rows: &[(Row, DateTime<Utc>, DateTime<Utc>)]) -> Result<(), Error> {
-    let set = "stale = true, drift_since = i.since, due_at = case when d.generation > i.generation then now() else i.until end";
-    let changes = rows.iter().map(|(row, since, until)| Change { since: Some(*since), until: Some(*until), ..Change::of(row) });
+/// Orders may be missing. If something changed while we looked, that comes first.
+pub(super) async fn waiting(pusher: &Pusher, rows: &[Waiting]) -> Result<(), Error> {
+    let set = "stale = true, drift_since = i.since, drift_taken = i.taken,
+               due_at = case when d.generation > i.generation then now() else i.until end";
+    let changes = rows.iter().map(|it| {
+        let Doubt { since, taken } = it.doubt;
+        Change { since: Some(since), taken, until: Some(it.until), ..Change::of(&it.row) }
+    });
     update(pusher, set, &changes.collect::<Vec<_>>()).await
 }
 
@@ -131,14 +170,26 @@ pub(super) async fn problem(pusher: &Pusher, rows: &[&Row], problem: Problem, de
 /// What is known of a row, for its update.
 struct Change<'a> {
     row: &'a Row,
+    available: i64,
     level: i64,
+    taken: Decimal,
     since: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
 }
 
 impl<'a> Change<'a> {
     fn of(row: &'a Row) -> Self {
-        Self { row, level: row.shelf.available, since: None, until: None }
+        let Shelf { available, taken, .. } = row.shelf;
+        Self { row, available, level: available, taken, since: None, until: None }
+    }
+
+    fn sending(sent: &'a Sent) -> Self {
+        Self { level: sent.expected, ..Self::of_push(sent) }
+    }
+
+    fn of_push(sent: &'a Sent) -> Self {
+        let base = sent.row.shelf.base_of(sent.level(), sent.missing);
+        Self { available: base.level, level: base.level, taken: base.taken, ..Self::of(&sent.row) }
     }
 }
 
@@ -174,9 +225,9 @@ fn bind<'q>(query: Query<'q>, pusher: &'q Pusher, changes: &[Change<'q>]) -> Que
         .bind(changes.iter().map(|it| it.row.location.as_str()).collect::<Vec<_>>())
         .bind(changes.iter().map(|it| it.row.sku.as_str()).collect::<Vec<_>>())
         .bind(changes.iter().map(|it| it.row.generation).collect::<Vec<_>>())
-        .bind(changes.iter().map(|it| it.row.shelf.available).collect::<Vec<_>>())
+        .bind(changes.iter().map(|it| it.available).collect::<Vec<_>>())
         .bind(changes.iter().map(|it| it.level).collect::<Vec<_>>())
-        .bind(numbers(|it| it.row.shelf.taken))
+        .bind(numbers(|it| it.taken))
         .bind(numbers(|it| it.row.shelf.given))
         .bind(changes.iter().map(|it| it.since).collect::<Vec<_>>())
         .bind(changes.iter().map(|it| it.until).collect::<Vec<_>>())
