@@ -308,6 +308,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
                 }
             }
             SourceEvent::Assigned(partitions) => {
+                self.cut_revoking_short();
                 self.forget_breakers(&partitions);
                 self.care.assign(&partitions);
                 self.dispatcher.assign(partitions.iter().cloned());

@@ -48,7 +48,19 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
 
     /// Late completions of what is still out then may finish their effects (fenced); they move no offset.
     pub(super) fn finish_revoking(&mut self, now: Instant) {
-        let Some(revoking) = self.revoking.take_if(|it| now >= it.deadline || self.dispatcher.out_of(&it.partitions) == 0) else { return };
+        if let Some(revoking) = self.revoking.take_if(|it| now >= it.deadline || self.dispatcher.out_of(&it.partitions) == 0) {
+            self.give_up(revoking);
+        }
+    }
+
+    /// They come again before they are gone: the source has waited long enough.
+    pub(super) fn cut_revoking_short(&mut self) {
+        if let Some(revoking) = self.revoking.take() {
+            self.give_up(revoking);
+        }
+    }
+
+    fn give_up(&mut self, revoking: Revoking) {
         let is_settled = self.dispatcher.out_of(&revoking.partitions) == 0;
         let watermarks = self.dispatcher.revoke(&revoking.partitions);
         self.care.forget(&revoking.partitions);

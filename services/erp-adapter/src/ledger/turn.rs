@@ -203,11 +203,11 @@ impl Work {
         let mut learned = Vec::new();
         for (index, entry) in batch.iter().enumerate() {
             match &entry.turn {
-                Turn::Acted(Report::Step(report)) => learned.extend(self.note_result(report, None)),
                 // Somebody else has the step by now, or had it done: what came of our try decides nothing.
-                Turn::Failed { report: Some(Report::Step(report)), .. } if !self.is_current(report) => {
+                Turn::Acted(Report::Step(report)) | Turn::Failed { report: Some(Report::Step(report)), .. } if !self.is_current(report) => {
                     self.nexts[index] = Some(Next::Later(Duration::ZERO));
                 }
+                Turn::Acted(Report::Step(report)) => learned.extend(self.note_result(report, None)),
                 Turn::Failed { fault, verdict, report: Some(Report::Step(report)), .. } => {
                     learned.extend(self.note_result(report, Some((fault.as_ref(), *verdict == Verdict::Letter))));
                 }

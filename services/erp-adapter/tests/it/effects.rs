@@ -118,6 +118,22 @@ async fn a_refusal_that_is_told_when_its_claim_is_over_buries_nothing() {
 }
 
 #[tokio::test]
+async fn a_success_that_is_told_when_its_claim_is_over_leads_to_nothing() {
+    let mut world = World::new(FakeErp::new(Guarantee::Unique)).await;
+    world.settings.lease = Duration::from_millis(400);
+    world.erp.script("1", "confirm", &[Fate::Rejected]);
+    world.send(&order("1"), "place", 1);
+    let fuse = Fuse::after(5);
+    let first = world.start_with(fuse.clone());
+    fuse.dead.notified().await;
+    world.start().until_settled(1).await;
+    assert_eq!(world.letters().await.len(), 1);
+    fuse.revive();
+    first.until_settled(1).await;
+    assert_eq!(world.erp.booked(), ["1 create"], "nobody has asked for the rest since it was given up");
+}
+
+#[tokio::test]
 async fn a_partition_that_comes_back_finds_its_process_still_at_work() {
     let erp = FakeErp::new(Guarantee::Lookup).with_latency(Duration::from_millis(200));
     let world = World::new(erp).await;
