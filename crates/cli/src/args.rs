@@ -234,7 +234,7 @@ fn moment(text: &str) -> Result<DateTime<Utc>, String> {
 pub(crate) enum Dlq {
     /// Letters, last failure first
     List {
-        /// Only this state; without it dead and held
+        /// Only this state; without it dead, waiting and held
         #[arg(long)]
         state: Option<State>,
         #[arg(long)]

@@ -43,7 +43,8 @@ pub fn info() -> ServiceInfo {
 
 pub async fn run(settings: Settings, life: Life) -> anyhow::Result<Ended> {
     let store = Store::open(&settings.store).await.map_err(Startup::refused("the database can't be reached"))?;
-    let producer = Producer::new(&settings.bus, "dead-letter-replayer", Role::Relay)?;
+    let producer = Producer::new(&settings.bus, "dead-letter-replayer", Role::Relay)
+        .map_err(Startup::settings("the Kafka producer could not be made"))?;
     let operators = Operators::read(&settings.api.operators).map_err(Startup::settings("api.operators"))?;
     let accountant = Accountant::new(store.clone(), settings.bus.clone(), &settings.relay.targets())?;
     let keeper = Keeper::new(store.clone(), &settings.bus, &settings.relay.targets(), settings.retention);

@@ -17,7 +17,7 @@ use dead_letter_replayer::retention::Keeper;
 use domain::{AggregateKey, ConnectionId, Customer, EntityKind, EntityRef, ErpCommand, Operation, OperationKey};
 use fault::{Class, Fault};
 use pipeline::{Origin, Partition, Record, Source as _, SourceEvent};
-use service_kit::{AdminSettings, Life, TelemetrySettings, Validate as _};
+use service_kit::{AdminSettings, Exit, Life, TelemetrySettings, Validate as _};
 use store::effects::Sole;
 use store::letters::{self, Failure, Obligation};
 use store::{Store, StoreSettings};
@@ -49,6 +49,23 @@ fn retention_settings() -> RetentionSettings {
     }
 }
 
+fn settings(bus: BusSettings, store: StoreSettings) -> Settings {
+    Settings {
+        grace: Duration::from_secs(5),
+        admin: AdminSettings { listen: ([127, 0, 0, 1], 0).into() },
+        telemetry: TelemetrySettings::default(),
+        bus,
+        store,
+        api: ApiSettings { listen: ([127, 0, 0, 1], testkit::free_port()).into(), operators: BTreeMap::new() },
+        relay: RelaySettings {
+            interval: Duration::from_millis(50),
+            account_interval: Duration::from_secs(60),
+            targets: vec!["erp-main".to_owned()],
+        },
+        retention: retention_settings(),
+    }
+}
+
 async fn start() -> Bench {
     start_after("select 1").await
 }
@@ -60,21 +77,8 @@ async fn start_after(rows: &'static str) -> Bench {
     let (bus, store_settings) = (broker.settings(""), StoreSettings::new(testkit::database().await));
     let store = Store::open(&store_settings).await.unwrap();
     sqlx::query(rows).execute(store.pool()).await.unwrap();
-    let listen = ([127, 0, 0, 1], testkit::free_port()).into();
-    let settings = Settings {
-        grace: Duration::from_secs(5),
-        admin: AdminSettings { listen: ([127, 0, 0, 1], 0).into() },
-        telemetry: TelemetrySettings::default(),
-        bus: bus.clone(),
-        store: store_settings,
-        api: ApiSettings { listen, operators: BTreeMap::new() },
-        relay: RelaySettings {
-            interval: Duration::from_millis(50),
-            account_interval: Duration::from_secs(60),
-            targets: vec!["erp-main".to_owned()],
-        },
-        retention: retention_settings(),
-    };
+    let settings = settings(bus.clone(), store_settings);
+    let listen = settings.api.listen;
     let life = Life::default();
     tokio::spawn({
         let life = life.clone();
@@ -355,4 +359,12 @@ fn settings_that_forget_what_can_come_again_are_refused() {
 
 fn toml_defaults() -> Settings {
     service_kit::settings::load(dead_letter_replayer::DEFAULTS, None, "TRADEWIND_TEST_NOTHING").unwrap()
+}
+
+#[tokio::test]
+async fn settings_of_which_no_client_can_be_made_are_wrong_settings() {
+    let mut settings = settings(BusSettings::local("127.0.0.1:1"), StoreSettings::new(testkit::database().await));
+    settings.bus.properties.insert("no.such.property".to_owned(), "1".into());
+    let error = dead_letter_replayer::run(settings, Life::default()).await.unwrap_err();
+    assert_eq!(Exit::of(&error), Exit::Settings, "{error:#}");
 }

@@ -66,8 +66,9 @@ pub async fn run(settings: Settings, platforms: Platforms, life: Life) -> anyhow
     let pulse = Arc::new(Pulse::new(connections.values().map(|(id, _)| id)));
 
     let latch = life.readiness.latch("durable acks");
-    let door_producer = Producer::new(&settings.bus, "door", Role::Door { budget: settings.door.kafka_budget })?;
-    let relay = Producer::new(&settings.bus, "mapper", Role::Relay)?;
+    let producer = |name, role| Producer::new(&settings.bus, name, role).map_err(Startup::settings("a Kafka producer could not be made"));
+    let door_producer = producer("door", Role::Door { budget: settings.door.kafka_budget })?;
+    let relay = producer("mapper", Role::Relay)?;
     let listen = settings.door.listen;
     let listener = TcpListener::bind(listen).await.map_err(Startup::refused(format!("the door's address {listen} can't be opened")))?;
 
@@ -150,7 +151,8 @@ pub async fn run(settings: Settings, platforms: Platforms, life: Life) -> anyhow
         metrics,
     };
     let ledger = DecisionLedger::new(store.clone(), groups::MAPPER, Owner::Ingest, Parking::LatestWins, mapper);
-    let (source, handle) = Consumer::start(&settings.bus, "mapper", groups::MAPPER, &[&raw_topic])?;
+    let (source, handle) = Consumer::start(&settings.bus, "mapper", groups::MAPPER, &[&raw_topic])
+        .map_err(Startup::settings("the Kafka consumer could not be made"))?;
     life.liveness.watch("mapper poll", Duration::from_secs(30), {
         let heartbeat = handle.heartbeat.clone();
         move || heartbeat.age()

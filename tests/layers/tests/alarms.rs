@@ -66,3 +66,16 @@ fn every_label_that_an_alert_shows_is_set() {
         assert!(sources.iter().any(|it| it.text.contains(&set)), "nothing sets the label {label}");
     }
 }
+
+/// A counter appears with its first event, and has not increased by then.
+#[test]
+fn an_alert_on_any_increase_sees_the_first_event() {
+    let rules = text(RULES).split_whitespace().collect::<Vec<_>>().join(" ");
+    let increases = rules.split("increase(").skip(1).filter_map(|it| it.split_once("]) > 0"));
+    let increases: Vec<_> = increases.filter_map(|(of, rest)| Some((of.split_once('[')?, rest))).collect();
+    assert!(increases.len() > 3, "{increases:?}");
+    for ((series, window), rest) in increases {
+        let first = format!("or ({series} > 0 unless {series} offset {window})");
+        assert!(rest.trim_start().starts_with(&first), "{series}: say `{first}` as well");
+    }
+}

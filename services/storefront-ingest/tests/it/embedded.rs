@@ -2,9 +2,10 @@
 
 use bus::embedded::Embedded;
 use http::header::RETRY_AFTER;
+use service_kit::{Exit, Life};
 use testkit::eventually;
 
-use super::rig::{Rig, SOON, hasty, table};
+use super::rig::{Rig, SOON, hasty, platforms, table};
 
 async fn embedded() -> (Embedded, Rig) {
     let names = table().into_iter().map(|it| (format!("t.{}", it.name), 2)).collect();
@@ -37,4 +38,13 @@ async fn a_full_broker_sends_deliveries_back_until_there_is_room() {
     })
     .await;
     running.stop().await;
+}
+
+#[tokio::test]
+async fn settings_of_which_no_client_can_be_made_are_wrong_settings() {
+    let (_broker, rig) = embedded().await;
+    let mut settings = rig.settings();
+    settings.bus.properties.insert("no.such.property".to_owned(), "1".into());
+    let error = storefront_ingest::run(settings, platforms(), Life::default()).await.unwrap_err();
+    assert_eq!(Exit::of(&error), Exit::Settings, "{error:#}");
 }

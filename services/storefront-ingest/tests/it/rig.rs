@@ -57,6 +57,10 @@ pub(super) fn hasty() -> WebhookSettings {
     WebhookSettings { time_scale: 2_000.0, ..WebhookSettings::default() }
 }
 
+pub(super) fn platforms() -> Platforms {
+    Platforms::default().with_storefront(connector_shopify::Shopify)
+}
+
 /// Topics of an installation in the names and sizes of a test.
 pub(super) fn table() -> Vec<topics::Topic> {
     let wanted = topics::table([]).into_iter().filter(|it| TOPICS.contains(&it.name.as_str()));
@@ -165,8 +169,7 @@ impl Rig {
 
     pub(super) async fn start_with(&self, settings: Settings) -> Running {
         let life = Life::default();
-        let platforms = Platforms::default().with_storefront(connector_shopify::Shopify);
-        let task = tokio::spawn(storefront_ingest::run(settings, platforms, life.clone()));
+        let task = tokio::spawn(storefront_ingest::run(settings, platforms(), life.clone()));
         self.door_is_open().await;
         Running { life, task }
     }
