@@ -10,11 +10,16 @@ use crate::{FILE, Point};
 
 /// Dies here, or stands still, if it is its turn.
 pub fn reach(point: Point) {
+    reach_in(point, "");
+}
+
+/// The same; `part`: which of several things comes by, such as the name of a step.
+pub fn reach_in(point: Point, part: &str) {
     static PATH: LazyLock<Option<OsString>> = LazyLock::new(|| std::env::var_os(FILE));
     static ARRIVALS: Mutex<Arrivals> = Mutex::new(Arrivals { at: String::new(), count: 0 });
     let Some(path) = &*PATH else { return };
     let mut arrivals = ARRIVALS.lock().expect("nobody panics with it");
-    let Some(signal) = arrivals.turn(Path::new(path), point) else { return };
+    let Some(signal) = arrivals.turn(Path::new(path), point, part) else { return };
     // Nobody else's turn as well: whoever could remove it is the one.
     if std::fs::remove_file(path).is_ok() {
         eprintln!("{} at {}", if signal == Signal::KILL { "killed" } else { "stopped" }, point.name());
@@ -33,13 +38,14 @@ struct Arrivals {
 
 impl Arrivals {
     /// What is to happen now, if anything. The file is looked at each time, so that a running process can be armed.
-    fn turn(&mut self, file: &Path, point: Point) -> Option<Signal> {
+    fn turn(&mut self, file: &Path, point: Point, part: &str) -> Option<Signal> {
         let asked = std::fs::read_to_string(file).unwrap_or_default();
         if asked != self.at {
             *self = Self { at: asked, count: 0 };
         }
         let (name, nth) = self.at.trim().split_once(' ')?;
-        if name != point.name() {
+        let (name, only) = name.split_once('/').map_or((name, None), |(name, only)| (name, Some(only)));
+        if name != point.name() || only.is_some_and(|it| it != part) {
             return None;
         }
         self.count += 1;
@@ -66,7 +72,7 @@ mod tests {
     #[test]
     fn only_the_nth_arrival_at_that_point_is_the_last_one() {
         let (mut arrivals, path) = (Arrivals { at: String::new(), count: 0 }, file("nth", "door.confirmed 3\n"));
-        let mut arrive = |point| arrivals.turn(&path, point).is_some();
+        let mut arrive = |point| arrivals.turn(&path, point, "").is_some();
         assert_eq!([Point::DoorConfirmed, Point::DoorSpooled, Point::DoorConfirmed].map(&mut arrive), [false; 3]);
         assert!(arrive(Point::DoorConfirmed));
         assert!(!arrive(Point::DoorConfirmed), "it was the third");
@@ -76,17 +82,17 @@ mod tests {
     #[test]
     fn arrivals_before_it_was_asked_for_do_not_count() {
         let (mut arrivals, path) = (Arrivals { at: String::new(), count: 0 }, file("since", "door.spooled 1"));
-        assert_eq!(arrivals.turn(&path, Point::DoorConfirmed), None);
+        assert_eq!(arrivals.turn(&path, Point::DoorConfirmed, ""), None);
         std::fs::write(&path, "door.confirmed 2").unwrap();
-        assert_eq!(arrivals.turn(&path, Point::DoorConfirmed), None);
+        assert_eq!(arrivals.turn(&path, Point::DoorConfirmed, ""), None);
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(arrivals.turn(&path, Point::DoorConfirmed), None, "there is no file");
+        assert_eq!(arrivals.turn(&path, Point::DoorConfirmed, ""), None, "there is no file");
         std::fs::write(&path, "door.confirmed 2").unwrap();
-        assert_eq!(arrivals.turn(&path, Point::DoorConfirmed), None, "it begins anew");
-        assert_eq!(arrivals.turn(&path, Point::DoorConfirmed), Some(Signal::KILL));
+        assert_eq!(arrivals.turn(&path, Point::DoorConfirmed, ""), None, "it begins anew");
+        assert_eq!(arrivals.turn(&path, Point::DoorConfirmed, ""), Some(Signal::KILL));
         for words in ["", "door.confirmed", "door.confirmed many", "door.confirmed -1", "door.confirmed 1 then"] {
             std::fs::write(&path, words).unwrap();
-            assert_eq!(arrivals.turn(&path, Point::DoorConfirmed), None, "{words:?}");
+            assert_eq!(arrivals.turn(&path, Point::DoorConfirmed, ""), None, "{words:?}");
         }
         std::fs::remove_file(&path).unwrap();
     }
@@ -94,8 +100,16 @@ mod tests {
     #[test]
     fn it_stands_still_where_the_file_says_so() {
         let (mut arrivals, path) = (Arrivals { at: String::new(), count: 0 }, file("stop", "door.spooled 2 stop\n"));
-        assert_eq!(arrivals.turn(&path, Point::DoorSpooled), None);
-        assert_eq!(arrivals.turn(&path, Point::DoorSpooled), Some(Signal::STOP));
+        assert_eq!(arrivals.turn(&path, Point::DoorSpooled, ""), None);
+        assert_eq!(arrivals.turn(&path, Point::DoorSpooled, ""), Some(Signal::STOP));
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn only_the_part_that_is_asked_for_counts() {
+        let (mut arrivals, path) = (Arrivals { at: String::new(), count: 0 }, file("part", "step.followed/create 2\n"));
+        let mut arrive = |part| arrivals.turn(&path, Point::StepFollowed, part).is_some();
+        assert_eq!(["create", "quote", "", "create"].map(&mut arrive), [false, false, false, true]);
         std::fs::remove_file(&path).unwrap();
     }
 }

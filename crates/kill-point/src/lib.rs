@@ -11,16 +11,22 @@ mod armed;
 compile_error!("kill-point/armed lets anybody who can write a file kill the process: builds for production must not hold it");
 
 #[cfg(feature = "armed")]
-pub use armed::reach;
+pub use armed::{reach, reach_in};
 
 /// The variable that names the kill file. The file says `<point> <nth>`: who arrives at that point for the nth time since it says
-/// so removes it and dies. With ` stop` behind it stands still instead, until it gets SIGCONT.
+/// so removes it and dies. With ` stop` behind it stands still instead, until it gets SIGCONT. `<point>/<part>` means arrivals in that
+/// part only.
 pub const FILE: &str = "TRADEWIND_KILL_FILE";
 
 /// Nothing happens here.
 #[cfg(not(feature = "armed"))]
 #[inline(always)]
 pub const fn reach(_point: Point) {}
+
+/// Nothing happens here. `part`: which of several things comes by, such as the name of a step.
+#[cfg(not(feature = "armed"))]
+#[inline(always)]
+pub const fn reach_in(_point: Point, _part: &str) {}
 
 /// One line per point: who comes by there, and what has happened and what has not.
 macro_rules! points {

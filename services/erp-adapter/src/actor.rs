@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use connector::erp::{Erp, LEASE_EXPIRED, Probe, StepCall, StepError, lease_expired};
 use domain::{OperationFamily, TargetId};
 use fault::{Class, Fault};
-use kill_point::{Point, reach};
+use kill_point::{Point, reach, reach_in};
 use pipeline::seam::ActError;
 use pipeline::{Actor, LaneSpec, OutRecord, Position, Record};
 use telemetry::spans;
@@ -52,7 +52,7 @@ impl<P> EffectActor<P> {
     }
 
     async fn send(&self, act: &StepAct) -> Result<StepCame, (Fault, StepCame)> {
-        reach(if act.step == 0 { Point::StepClaimed } else { Point::StepFollowed });
+        reach_in(if act.step == 0 { Point::StepClaimed } else { Point::StepFollowed }, act.step().name);
         if Instant::now() >= act.send_before {
             return Err((lease_expired(), StepCame::Expired));
         }

@@ -58,18 +58,26 @@ pub(crate) async fn die_everywhere(it: &Installation, parts: &mut Breakable, pla
     let (mut deaths, mut calm) = (Deaths::default(), Calm::default());
     for repeat in 1..=plan.kill_points {
         for place in &places {
-            die(it, parts, *place, ending, repeat, &mut calm, &mut deaths).await?;
+            die(it, parts, *place, Asked { ending, part: &plan.kill_in, repeat }, &mut calm, &mut deaths).await?;
         }
     }
     Ok(deaths)
+}
+
+/// What is to happen at a place.
+#[derive(Debug, Clone, Copy)]
+struct Asked<'a> {
+    ending: Ending,
+    /// Only there; empty: wherever.
+    part: &'a str,
+    repeat: usize,
 }
 
 async fn die(
     it: &Installation,
     parts: &mut Breakable,
     place: Place,
-    ending: Ending,
-    repeat: usize,
+    Asked { ending, part, repeat }: Asked<'_>,
     calm: &mut Calm,
     deaths: &mut Deaths,
 ) -> anyhow::Result<()> {
@@ -81,7 +89,7 @@ async fn die(
     let scene = Scene::of(place);
     let prepared = scene.prepare(it).await?;
     let nth = if scene == Scene::Load { repeat } else { 1 };
-    deaths::arm(parts, place, ending, nth, scene.asks())?;
+    deaths::arm(parts, place, part, ending, nth, scene.asks())?;
     scene.play(it, parts, program, &prepared).await?;
     deaths::await_one(parts, program, scene.asks()).await;
     let died = deaths::disarm(parts, program, ending, scene.asks()).await?;

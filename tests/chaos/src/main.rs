@@ -103,7 +103,7 @@ impl Args {
                     (0, ends) => schedule::ends(seed, ends),
                     _ => Vec::new(),
                 };
-                Plan { seed, rate: self.rate, kill_points, kill_at, stall, patience, faults }
+                Plan { seed, rate: self.rate, kill_points, kill_at, kill_in: String::new(), stall, patience, faults }
             }
         };
         for (number, it) in plan.faults.iter().enumerate() {

@@ -29,6 +29,9 @@ pub(crate) struct Plan {
     /// At those only whose names begin so.
     #[serde(default)]
     pub(crate) kill_at: String,
+    /// In that part only: a step's name.
+    #[serde(default)]
+    pub(crate) kill_in: String,
     /// It does not die there but stands still for so long, and then goes on; zero: it dies.
     #[serde(default, with = "seconds")]
     pub(crate) stall: Duration,
@@ -313,7 +316,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("schedule.json");
         let (stall, faults) = (Duration::from_millis(2_500), schedule(7, MINUTES, 1));
-        let plan = Plan { seed: 7, rate: 6.0, kill_points: 0, kill_at: String::new(), stall, patience: patience(), faults };
+        let plan = Plan {
+            seed: 7,
+            rate: 6.0,
+            kill_points: 0,
+            kill_at: String::new(),
+            kill_in: String::new(),
+            stall,
+            patience: patience(),
+            faults,
+        };
         plan.write(&path).unwrap();
         assert_eq!(Plan::read(&path).unwrap(), plan);
         std::fs::write(&path, "{}").unwrap();

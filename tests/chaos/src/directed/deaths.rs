@@ -29,13 +29,15 @@ impl Ending {
 }
 
 /// How many of a program are asked to die. Of work that only one process does nobody knows which it is: then all are asked.
-pub(super) fn arm(parts: &mut Breakable, place: Place, ending: Ending, nth: usize, asked: usize) -> anyhow::Result<()> {
+pub(super) fn arm(parts: &mut Breakable, place: Place, part: &str, ending: Ending, nth: usize, asked: usize) -> anyhow::Result<()> {
+    let point = place.point.name();
+    let at = if part.is_empty() { point.to_owned() } else { format!("{point}/{part}") };
     let stop = if matches!(ending, Ending::Stall(_)) { " stop" } else { "" };
     for process in parts.all_of(place.program).take(asked) {
         let file = process.kill_file();
         // Whole or not at all: it is read while it is written.
         let new = file.with_extension("new");
-        std::fs::write(&new, format!("{} {nth}{stop}", place.point.name())).context("the kill file can't be written")?;
+        std::fs::write(&new, format!("{at} {nth}{stop}")).context("the kill file can't be written")?;
         std::fs::rename(&new, file)?;
     }
     Ok(())
