@@ -108,6 +108,23 @@ async fn a_level_that_nothing_explains_is_replaced_after_the_wait() {
     assert_eq!(group.count("select count(*) from stock.desired where drift_since is null").await, 1);
 }
 
+/// What was doubted before it was pushed over is no doubt about what comes after.
+#[tokio::test]
+async fn a_whole_level_that_is_sent_leaves_no_doubt_behind() {
+    let (group, shop) = shown_with(StockSettings { drift_wait: Duration::from_millis(300), ..stock_settings() }).await;
+    shop.sell(3);
+    group.settle(&observed(2, 20, 0, &[])).await;
+    push_all(&group, &shop).await;
+    assert_eq!(group.count("select count(*) from stock.desired where drift_since is not null").await, 1);
+    shop.next_push(Script::SetThenFail);
+    eventually_eq(SOON, 20, async || {
+        drop(group.pusher(&shop).round().await);
+        shop.mugs()
+    })
+    .await;
+    assert_eq!(group.count("select count(*) from stock.desired where drift_since is null and sent is not null").await, 1);
+}
+
 #[tokio::test]
 async fn a_level_that_somebody_has_raised_is_replaced_at_once() {
     let (group, shop) = shown().await;
