@@ -30,8 +30,9 @@ pub struct Hearing {
 /// A moment on its way to us.
 struct Mark {
     at: DateTime<Utc>,
-    raw: Ends,
-    /// Once the mapper has come to the end of the raw topic.
+    /// Where the raw topic ended, after that.
+    raw: Option<Ends>,
+    /// Where the topic of orders ended, when the mapper had come there.
     orders: Option<Ends>,
 }
 
@@ -68,19 +69,24 @@ impl Hearing {
 
     /// As far as it goes now.
     pub async fn turn(&mut self) -> Result<(), Fault> {
-        let mut mark = match self.mark.take() {
+        let mark = match self.mark.take() {
             Some(mark) => mark,
             None => match spool::empty_at(&self.store).await? {
-                Some(at) => Mark { at, raw: ends(&self.raw.read().await?), orders: None },
+                Some(at) => Mark { at, raw: None, orders: None },
                 None => return Ok(()),
             },
         };
-        if mark.orders.is_none() && is_read(&self.raw.read().await?, &mark.raw) {
-            mark.orders = Some(ends(&self.orders.read().await?));
+        let mark = self.mark.insert(mark);
+        if mark.orders.is_none() {
+            let raw = self.raw.read().await?;
+            if !is_read(&raw, mark.raw.get_or_insert_with(|| ends(&raw))) {
+                return Ok(());
+            }
         }
-        match &mark.orders {
-            Some(orders) if is_read(&self.orders.read().await?, orders) => drop(self.until.send_replace(Some(mark.at))),
-            _ => self.mark = Some(mark),
+        let orders = self.orders.read().await?;
+        if is_read(&orders, mark.orders.get_or_insert_with(|| ends(&orders))) {
+            self.until.send_replace(Some(mark.at));
+            self.mark = None;
         }
         Ok(())
     }
@@ -106,7 +112,7 @@ fn is_read(partitions: &BTreeMap<i32, PartitionOffsets>, ends: &Ends) -> bool {
 }
 
 /// Between two looks at Kafka. What is doubted waits for `drift_wait` and so much longer.
-const INTERVAL: Duration = Duration::from_secs(2);
+const INTERVAL: Duration = Duration::from_secs(5);
 const DEADLINE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
