@@ -74,7 +74,7 @@ pub async fn backlog(store: &Store, instance: Option<&str>) -> Result<Backlog, E
 
 /// Of all instances.
 pub async fn is_empty(store: &Store) -> Result<bool, Error> {
-    Ok(sqlx::query_scalar("select not exists (select from ingest.spool)").fetch_one(store.pool()).await?)
+    Ok(empty_at(store).await?.is_some())
 }
 
 /// The time by the database's clock, if nothing is spooled then.

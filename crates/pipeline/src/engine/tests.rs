@@ -449,22 +449,6 @@ async fn a_revocation_waits_for_what_is_out_and_answers_with_the_watermark() {
     assert_eq!(*rig.world.acts.lock().unwrap(), ["a0"], "the rest is the next owner's");
 }
 
-/// Whoever polls has waited long enough, the group gives the partition back, and the engine hears of both late.
-#[tokio::test(start_paused = true)]
-async fn a_partition_that_comes_back_before_it_has_gone_is_read_on() {
-    let mut rig = Rig::start();
-    *rig.world.act_takes.lock().unwrap() = Duration::from_secs(30);
-    rig.send("a", "a0");
-    rig.until(|world| world.on_the_wire.lock().unwrap().0 == 1).await;
-    let (answer, _given_up) = oneshot::channel();
-    rig.events.send(SourceEvent::Revoked { partitions: vec![Partition::new("t", 0)], answer }).unwrap();
-    rig.events.send(SourceEvent::Assigned(vec![Partition::new("t", 0)])).unwrap();
-    rig.next = 0;
-    rig.send("a", "a0");
-    rig.send("a", "a1");
-    rig.until_stored(2).await;
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_stop_settles_what_is_out_and_begins_nothing_new() {
     let mut rig = Rig::start();

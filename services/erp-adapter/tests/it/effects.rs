@@ -4,7 +4,7 @@ use connector::erp::Guarantee;
 use contracts::wire::OutcomeState;
 
 use super::erp::{FakeErp, Fate};
-use super::rig::{Fuse, SOON, World, order, order_by, order_of};
+use super::rig::{Fuse, Process, SOON, World, order, order_by, order_of};
 
 const EVERY: [Guarantee; 4] = [Guarantee::IdempotencyKey, Guarantee::Upsert, Guarantee::Unique, Guarantee::Lookup];
 
@@ -96,12 +96,12 @@ async fn two_processes_at_the_same_commands_book_each_once() {
     assert_eq!(world.outcomes().len(), 20);
 }
 
-/// A process stands still between the ERP's refusal and its commit, until another one has taken the step over and done it.
-#[tokio::test]
-async fn a_refusal_that_is_told_when_its_claim_is_over_buries_nothing() {
+/// A process stands still between the ERP's answer to the first step and its commit, until another one has taken the step over and
+/// settled the command. The ERP refuses `step` once.
+async fn taken_over(step: &str) -> (World, Process, Fuse) {
     let mut world = World::new(FakeErp::new(Guarantee::Unique)).await;
     world.settings.lease = Duration::from_millis(400);
-    world.erp.script("1", "create", &[Fate::Rejected]);
+    world.erp.script("1", step, &[Fate::Rejected]);
     world.send(&order("1"), "place", 1);
     // The commit of its arrival and the request have each a beginning and an end.
     let fuse = Fuse::after(5);
@@ -109,6 +109,12 @@ async fn a_refusal_that_is_told_when_its_claim_is_over_buries_nothing() {
     fuse.dead.notified().await;
     assert_eq!(world.letters().await, []);
     world.start().until_settled(1).await;
+    (world, first, fuse)
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_told_when_its_claim_is_over_buries_nothing() {
+    let (world, first, fuse) = taken_over("create").await;
     fuse.revive();
     first.until_settled(1).await;
     assert_eq!(world.letters().await, []);
@@ -119,14 +125,7 @@ async fn a_refusal_that_is_told_when_its_claim_is_over_buries_nothing() {
 
 #[tokio::test]
 async fn a_success_that_is_told_when_its_claim_is_over_leads_to_nothing() {
-    let mut world = World::new(FakeErp::new(Guarantee::Unique)).await;
-    world.settings.lease = Duration::from_millis(400);
-    world.erp.script("1", "confirm", &[Fate::Rejected]);
-    world.send(&order("1"), "place", 1);
-    let fuse = Fuse::after(5);
-    let first = world.start_with(fuse.clone());
-    fuse.dead.notified().await;
-    world.start().until_settled(1).await;
+    let (world, first, fuse) = taken_over("confirm").await;
     assert_eq!(world.letters().await.len(), 1);
     fuse.revive();
     first.until_settled(1).await;

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::StockLevel;
@@ -14,17 +15,17 @@ use super::world::*;
 const SOON: Duration = Duration::from_secs(30);
 
 /// Rounds until nothing is due.
-async fn push_all(group: &Group, shop: &std::sync::Arc<FakeShop>) {
+async fn push_all(group: &Group, shop: &Arc<FakeShop>) {
     let pusher = group.pusher(shop);
     while pusher.round().await.unwrap() {}
 }
 
 /// Ten mugs in the ERP, and the shop shows them.
-async fn shown() -> (Group, std::sync::Arc<FakeShop>) {
+async fn shown() -> (Group, Arc<FakeShop>) {
     shown_with(stock_settings()).await
 }
 
-async fn shown_with(settings: StockSettings) -> (Group, std::sync::Arc<FakeShop>) {
+async fn shown_with(settings: StockSettings) -> (Group, Arc<FakeShop>) {
     let (group, shop) = (Group::with(settings).await, FakeShop::showing(3));
     group.settle(&observed(1, 10, 0, &[])).await;
     push_all(&group, &shop).await;
@@ -92,13 +93,19 @@ async fn a_level_that_an_unknown_order_has_lowered_waits_for_that_order() {
     assert_eq!((shop.mugs(), group.dirty().await), (17, 0));
 }
 
-#[tokio::test]
-async fn a_level_that_nothing_explains_is_replaced_after_the_wait() {
+/// Three pieces are gone, twenty are there by now, and seventeen are sold meanwhile.
+async fn doubted() -> (Group, Arc<FakeShop>) {
     let (group, shop) = shown_with(StockSettings { drift_wait: Duration::from_millis(300), ..stock_settings() }).await;
     shop.sell(3);
     group.settle(&observed(2, 20, 0, &[])).await;
     push_all(&group, &shop).await;
     assert_eq!(shop.mugs(), 17);
+    (group, shop)
+}
+
+#[tokio::test]
+async fn a_level_that_nothing_explains_is_replaced_after_the_wait() {
+    let (group, shop) = doubted().await;
     assert_eq!(group.count("select count(*) from stock.desired where drift_taken = 3 and due_at > now()").await, 1);
     eventually_eq(SOON, 20, async || {
         push_all(&group, &shop).await;
@@ -111,10 +118,7 @@ async fn a_level_that_nothing_explains_is_replaced_after_the_wait() {
 /// What was doubted before it was pushed over is no doubt about what comes after.
 #[tokio::test]
 async fn a_whole_level_that_is_sent_leaves_no_doubt_behind() {
-    let (group, shop) = shown_with(StockSettings { drift_wait: Duration::from_millis(300), ..stock_settings() }).await;
-    shop.sell(3);
-    group.settle(&observed(2, 20, 0, &[])).await;
-    push_all(&group, &shop).await;
+    let (group, shop) = doubted().await;
     assert_eq!(group.count("select count(*) from stock.desired where drift_since is not null").await, 1);
     shop.next_push(Script::SetThenFail);
     eventually_eq(SOON, 20, async || {

@@ -126,6 +126,22 @@ async fn a_partition_that_goes_takes_along_what_waits_in_vain() {
     assert!(gone.elapsed() < Duration::from_secs(5), "it waits for no probe: {:?}", gone.elapsed());
 }
 
+/// Whoever polls has waited long enough, the group gives the partition back, and the engine hears of both late.
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_comes_back_before_it_has_gone_is_read_on() {
+    let mut rig = Rig::start();
+    *rig.world.act_takes.lock().unwrap() = Duration::from_secs(30);
+    rig.send("a", "a0");
+    rig.until(|world| world.on_the_wire.lock().unwrap().0 == 1).await;
+    let (answer, _given_up) = oneshot::channel();
+    rig.events.send(SourceEvent::Revoked { partitions: vec![Partition::new("t", 0)], answer }).unwrap();
+    rig.events.send(SourceEvent::Assigned(vec![Partition::new("t", 0)])).unwrap();
+    rig.next = 0;
+    rig.send("a", "a0");
+    rig.send("a", "a1");
+    rig.until_stored(2).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn letters_that_are_refused_leave_room_for_others() {
     let rig = Rig::start();
