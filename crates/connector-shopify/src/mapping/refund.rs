@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use domain::money::Currency;
 use domain::{MoneyPair, PaymentStatus, Refund, RefundAdjustment, RefundAdjustmentKind, RefundLine, Restock};
 
-use super::money::{Currencies, need, negated};
+use super::money::{Currencies, need, negated, sum};
 use super::payment::payments;
 use super::tables::{self, lower};
 use crate::error::MappingError;
@@ -38,22 +38,39 @@ pub(super) fn refund(from: &wire::Refund<'_>, order: Option<OfOrder<'_>>) -> Res
     for (index, it) in from.refund_line_items.iter().enumerate() {
         refund.lines.push(line(it, currencies).map_err(|error| error.within("refund_line_items", index))?);
     }
+    let is_pending = refund.payments.iter().any(|it| it.status == PaymentStatus::Pending);
+    let mut adjustments = Vec::with_capacity(from.order_adjustments.len());
+    for (index, it) in from.order_adjustments.iter().enumerate() {
+        adjustments.push(adjustment(it, currencies, is_pending).map_err(|error| error.within("order_adjustments", index))?);
+    }
+    let taxes = delivery_taxes(from, &mut adjustments)?;
     for (index, it) in from.refund_shipping_lines.iter().enumerate() {
-        refund.adjustments.push(shipping(it, currencies).map_err(|error| error.within("refund_shipping_lines", index))?);
+        let tax = taxes.get(index).copied();
+        refund.adjustments.push(shipping(it, tax, currencies).map_err(|error| error.within("refund_shipping_lines", index))?);
     }
     for (index, it) in from.duties.iter().enumerate() {
         refund.adjustments.extend(duty(it, index, currencies).map_err(|error| error.within("duties", index))?);
     }
-    let is_pending = refund.payments.iter().any(|it| it.status == PaymentStatus::Pending);
-    // Old bodies say refunded delivery as an adjustment, newer ones as a line, some as both.
-    let says_shipping = !from.refund_shipping_lines.is_empty();
-    for (index, it) in from.order_adjustments.iter().enumerate() {
-        let mapped = adjustment(it, currencies, is_pending).map_err(|error| error.within("order_adjustments", index))?;
-        if !(says_shipping && mapped.kind == RefundAdjustmentKind::Shipping) {
-            refund.adjustments.push(mapped);
-        }
-    }
+    refund.adjustments.extend(adjustments);
     Ok(refund)
+}
+
+/// Old bodies say refunded delivery as an adjustment, the API as a line, and webhooks since version 2024-10 as both: the line has the
+/// amount, and the adjustment alone its tax. Takes such adjustments out and returns what they say of the lines.
+fn delivery_taxes(from: &wire::Refund<'_>, adjustments: &mut Vec<RefundAdjustment>) -> Result<Vec<MoneyPair>, MappingError> {
+    let lines = from.refund_shipping_lines.len();
+    if lines == 0 {
+        return Ok(Vec::new());
+    }
+    let told: Vec<_> = adjustments.extract_if(.., |it| it.kind == RefundAdjustmentKind::Shipping).map(|it| it.tax).collect();
+    match told.split_first() {
+        // Which line is whose, nobody says.
+        Some((first, others)) if told.len() != lines => {
+            let all = sum(*first, others.iter().copied()).map_err(|error| MappingError::money("order_adjustments", error))?;
+            Ok(vec![all])
+        }
+        _ => Ok(told),
+    }
 }
 
 /// Refunds have no time of change, but they do change: their transactions settle later. The latest time in a refund only grows,
@@ -94,14 +111,18 @@ fn line(from: &wire::RefundLine<'_>, currencies: Option<Currencies>) -> Result<R
     })
 }
 
-fn shipping(from: &wire::RefundShipping, currencies: Option<Currencies>) -> Result<RefundAdjustment, MappingError> {
+fn shipping(
+    from: &wire::RefundShipping,
+    told_tax: Option<MoneyPair>,
+    currencies: Option<Currencies>,
+) -> Result<RefundAdjustment, MappingError> {
     let currencies = need(currencies, "subtotal_amount_set", "the amount in both currencies")?;
     Ok(RefundAdjustment {
         id: from.id.map(|it| it.to_string()).unwrap_or_default(),
         kind: RefundAdjustmentKind::Shipping,
         reason: "shipping_refund".to_owned(),
         amount: currencies.needed(from.subtotal_amount_set, None, "subtotal_amount_set")?,
-        tax: currencies.or_zero(from.tax_amount_set, None, "tax_amount_set")?,
+        tax: currencies.pair(from.tax_amount_set, None, "tax_amount_set")?.or(told_tax).unwrap_or_else(|| currencies.zero()),
     })
 }
 

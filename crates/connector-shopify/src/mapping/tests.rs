@@ -150,6 +150,21 @@ fn a_tip_is_no_article() {
 }
 
 #[test]
+fn a_tip_that_the_api_lists_is_no_article_and_a_line_of_that_name_is_one() {
+    let with_line = |product: Value| {
+        order(|it| {
+            let line = json!({ "id": 12, "title": "Tip", "quantity": 1, "product": product, "originalUnitPriceSet": euros("2.00") });
+            it["line_items"].as_array_mut().unwrap().push(line);
+            it["total_line_items_price"] = json!(if product.is_null() { "10.00" } else { "12.00" });
+            it["totalTipReceivedSet"] = euros("2.00");
+            it["total_price"] = json!(if product.is_null() { "12.00" } else { "14.00" });
+        })
+    };
+    assert_eq!(with_line(json!(null)).lines.len(), 1);
+    assert_eq!(with_line(json!({ "id": 13 })).lines.len(), 2);
+}
+
+#[test]
 fn old_bodies_without_what_is_left_tell_it_by_their_refunds() {
     let line = json!({
         "id": 5, "line_item_id": 11, "quantity": 2, "restock_type": "return", "subtotal": 20, "total_tax": 0
@@ -230,13 +245,31 @@ fn what_is_given_back_is_positive_and_what_is_on_its_way_is_told_apart() {
 fn refunded_delivery_that_is_told_twice_is_given_back_once() {
     let refund = refund(|it| {
         it["order_adjustments"] = json!([
-            { "id": 5, "kind": "shipping_refund", "amount_set": euros("-5.95") },
+            { "id": 5, "kind": "shipping_refund", "amount_set": euros("-5.95"), "tax_amount_set": euros("-0.95") },
             { "id": 6, "kind": "refund_discrepancy", "amount_set": euros("-1.00") },
         ]);
         it["refund_shipping_lines"] = json!([{ "id": 7, "subtotal_amount_set": euros("5.95") }]);
     });
     let ids: Vec<&str> = refund.adjustments.iter().map(|it| it.id.as_str()).collect();
     assert_eq!(ids, ["7", "6"]);
+    assert_eq!(refund.adjustments[0].tax.shop.to_string(), "0.95 EUR", "which the line does not say");
+}
+
+#[test]
+fn the_tax_of_refunded_delivery_is_that_of_its_line() {
+    let taxes = |adjustments: &[(&str, &str)], lines: &[Option<&str>]| {
+        let refund = refund(|it| {
+            let adjustment = |(amount, tax): &(&str, &str)| json!({ "kind": "shipping_refund", "amount_set": euros(amount), "tax_amount_set": euros(tax) });
+            it["order_adjustments"] = adjustments.iter().map(adjustment).collect();
+            let line = |tax: &Option<&str>| json!({ "subtotal_amount_set": euros("5.00"), "tax_amount_set": tax.map(euros) });
+            it["refund_shipping_lines"] = lines.iter().map(line).collect();
+        });
+        refund.adjustments.iter().map(|it| it.tax.shop.amount.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(taxes(&[("-5.00", "-1.00"), ("-5.00", "-0.50")], &[None, None]), ["1.00", "0.50"]);
+    assert_eq!(taxes(&[("-2.00", "-0.40"), ("-3.00", "-0.60")], &[None]), ["1.00"]);
+    assert_eq!(taxes(&[("-5.00", "-1.00")], &[Some("0.70")]), ["0.70"], "what the line says counts");
+    assert_eq!(taxes(&[], &[None]), ["0.00"]);
 }
 
 #[test]

@@ -56,7 +56,8 @@ pub(crate) struct RefundedLine<'a> {
     pub(crate) sku: Text<'a>,
 }
 
-/// Delivery given back, since API version 2024-10; before, an adjustment of kind `shipping_refund` said it.
+/// Delivery given back, since API version 2024-10; before, an adjustment of kind `shipping_refund` said it, and in webhooks such a one
+/// still says its tax.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct RefundShipping {

@@ -43,10 +43,10 @@ impl ShopOrder {
     pub fn refund_to_rest(&self, refund: &ShopRefund) -> Value {
         let of = &self.currencies;
         let lines: Vec<Value> = refund.lines.iter().map(|it| self.refund_line(it)).collect();
-        // Delivery has a list of its own since API version 2024-10; before, it was among the adjustments.
-        let (deliveries, others): (Vec<_>, Vec<_>) = refund.adjustments.iter().partition(|it| it.kind == AdjustmentKind::Shipping);
-        let adjustments: Vec<Value> = others.into_iter().map(|it| self.adjustment(refund.id, it)).collect();
-        let deliveries: Vec<Value> = deliveries.into_iter().map(|it| self.refund_shipping(it)).collect();
+        // Delivery has a list of its own since API version 2024-10, and is among the adjustments all the same: there alone with its tax.
+        let deliveries = refund.adjustments.iter().filter(|it| it.kind == AdjustmentKind::Shipping);
+        let deliveries: Vec<Value> = deliveries.map(|it| self.refund_shipping(it)).collect();
+        let adjustments: Vec<Value> = refund.adjustments.iter().map(|it| self.adjustment(refund.id, it)).collect();
         json!({
             "id": refund.id,
             "admin_graphql_api_id": gid("Refund", refund.id),
@@ -360,7 +360,7 @@ impl ShopOrder {
             "refund_id": refund,
             "amount": of.plain(adjustment.amount),
             "tax_amount": of.plain(adjustment.tax),
-            "kind": "refund_discrepancy",
+            "kind": if adjustment.kind == AdjustmentKind::Shipping { "shipping_refund" } else { "refund_discrepancy" },
             "reason": adjustment.reason,
             "amount_set": of.set(adjustment.amount),
             "tax_amount_set": of.set(adjustment.tax),
@@ -372,7 +372,6 @@ impl ShopOrder {
             "id": adjustment.id,
             "shipping_line": self.shipping.first().map(|it| self.shipping_to_rest(it)),
             "subtotal_amount_set": self.currencies.set(-adjustment.amount),
-            "tax_amount_set": self.currencies.set(-adjustment.tax),
         })
     }
 }
