@@ -47,12 +47,11 @@ pub struct Circuit {
     consecutive_failures: u32,
     /// One bit per request since it was last opened, the last one lowest: set where it failed.
     outcomes: u64,
-    last_success: Option<Instant>,
 }
 
 impl Circuit {
     pub fn new(settings: CircuitSettings) -> Self {
-        Self { settings, state: State::Closed, away_since: None, consecutive_failures: 0, outcomes: 0, last_success: None }
+        Self { settings, state: State::Closed, away_since: None, consecutive_failures: 0, outcomes: 0 }
     }
 
     /// How many requests may be on the wire of `slots`.
@@ -74,8 +73,7 @@ impl Circuit {
     }
 
     /// A request came through. A straggler that was sent before the circuit opened does not close it: only a probe does.
-    pub fn succeeded(&mut self, now: Instant, slots: usize) {
-        self.last_success = Some(now);
+    pub fn succeeded(&mut self, slots: usize) {
         self.consecutive_failures = 0;
         self.outcomes <<= 1;
         if !self.is_open() {
@@ -125,7 +123,6 @@ impl Circuit {
     pub fn probed(&mut self, success: bool, now: Instant, slots: usize) {
         let State::Open { next_probe, .. } = self.state else { return };
         if success {
-            self.last_success = Some(now);
             self.consecutive_failures = 0;
             self.state = State::Ramping { limit: slots.div_ceil(4) };
         } else {
@@ -139,11 +136,6 @@ impl Circuit {
             State::Open { next_probe, probing: false, .. } => Some(next_probe),
             _ => None,
         }
-    }
-
-    /// Whether anything came through after `instant`: without that, a failing key says nothing about itself.
-    pub fn succeeded_after(&self, instant: Instant) -> bool {
-        self.last_success.is_some_and(|last| last > instant)
     }
 
     /// Processes that lost the same target at the same moment must not ask it at the same moments.
@@ -191,15 +183,15 @@ mod tests {
         let start = Instant::now();
         let mut circuit = Circuit::new(CircuitSettings::default());
         circuit.open(start, None);
-        circuit.succeeded(at(start, 1), 8);
+        circuit.succeeded(8);
         assert!(circuit.is_open(), "a straggler does not close it");
         assert!(circuit.wants_probe(at(start, 180)));
         circuit.probed(true, at(start, 181), 8);
         assert!(circuit.is_away(), "a probe is no request");
         let limits: Vec<_> = (0..5)
-            .map(|step| {
+            .map(|_| {
                 let limit = circuit.limit(8);
-                circuit.succeeded(at(start, 182 + step), 8);
+                circuit.succeeded(8);
                 limit
             })
             .collect();
@@ -222,7 +214,7 @@ mod tests {
         }
         // 300 in the first 30 s, then half as many in as long, and so on down to one in 15 s.
         assert!((450..800).contains(&requests), "{requests}");
-        circuit.succeeded(now, 8);
+        circuit.succeeded(8);
         circuit.open(now, None);
         assert!(circuit.next_probe().unwrap() - now < Duration::from_millis(200), "the next outage is another one");
     }
@@ -261,7 +253,7 @@ mod tests {
         for _ in 0..2 {
             circuit.failed(start);
         }
-        circuit.succeeded(start, 4);
+        circuit.succeeded(4);
         for _ in 0..2 {
             circuit.failed(start);
         }
@@ -279,7 +271,7 @@ mod tests {
                 if request % nth == 0 {
                     circuit.failed(start)
                 } else {
-                    circuit.succeeded(start, 4)
+                    circuit.succeeded(4)
                 }
                 circuit.is_open()
             })

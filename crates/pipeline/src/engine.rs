@@ -321,7 +321,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             SourceEvent::Lost(partitions) => {
                 self.withdraw(&partitions);
                 self.forget_breakers(&partitions);
-                self.care.forget(&partitions);
+                self.forget_care(&partitions);
                 self.dispatcher.revoke(&partitions);
                 self.hold_back_while_open();
                 self.dirty.retain(|partition, _| !partitions.contains(partition));

@@ -39,6 +39,8 @@ struct Family<T> {
     /// By their turns.
     waiting: BTreeMap<u64, T>,
     running: usize,
+    /// When a request last did what the family is for.
+    last_done: Option<Instant>,
 }
 
 impl<T> Family<T> {
@@ -50,7 +52,7 @@ impl<T> Family<T> {
 impl<T> Lane<T> {
     pub(crate) fn new(spec: LaneSpec, settings: &CircuitSettings) -> Self {
         let circuit = || Circuit::new(settings.clone());
-        let family = |_| Family { circuit: circuit(), waiting: BTreeMap::new(), running: 0 };
+        let family = |_| Family { circuit: circuit(), waiting: BTreeMap::new(), running: 0, last_done: None };
         Self { circuit: circuit(), families: spec.families.iter().map(family).collect(), spec, not_before: None }
     }
 
@@ -82,9 +84,14 @@ impl<T> Lane<T> {
     }
 
     /// A request came through.
-    pub(crate) fn succeeded(&mut self, family: usize, now: Instant) {
-        self.circuit.succeeded(now, self.spec.slots);
-        self.families[family].circuit.succeeded(now, self.spec.slots);
+    pub(crate) fn succeeded(&mut self, family: usize) {
+        self.circuit.succeeded(self.spec.slots);
+        self.families[family].circuit.succeeded(self.spec.slots);
+    }
+
+    /// It did what its family is for: whoever failed before and fails again is not failing with all the others.
+    pub(crate) fn did(&mut self, family: usize, now: Instant) {
+        self.families[family].last_done = Some(now);
     }
 
     /// A request failed in a way that says nothing about its family as a whole, unless it keeps happening.
@@ -117,9 +124,9 @@ impl<T> Lane<T> {
         self.circuit.is_away() || self.families[family].circuit.is_away()
     }
 
-    /// Whether anything of this family came through after `instant`, or a probe for it.
-    pub(crate) fn succeeded_after(&self, family: usize, instant: Instant) -> bool {
-        self.families[family].circuit.succeeded_after(instant)
+    /// Whether anything of this family was done after `instant`: without that, a failing key says nothing about itself.
+    pub(crate) fn did_after(&self, family: usize, instant: Instant) -> bool {
+        self.families[family].last_done.is_some_and(|last| last > instant)
     }
 
     /// Whom to ask for now: answered with [`Lane::probed`]. While all of it is away, no family is asked for; and families are asked
@@ -222,8 +229,11 @@ mod tests {
         assert_eq!(lane.start(now), None);
         assert!(lane.is_open(REFUNDS) && !lane.is_open(ORDERS) && !lane.is_shut());
         assert_eq!(lane.waiting_in_vain().collect::<Vec<_>>(), [&"refund"]);
-        lane.succeeded(ORDERS, now);
-        assert!(lane.is_away(REFUNDS) && !lane.succeeded_after(REFUNDS, now - Duration::from_secs(1)), "orders say nothing about refunds");
+        lane.succeeded(ORDERS);
+        lane.did(ORDERS, now);
+        let before = now - Duration::from_secs(1);
+        assert!(lane.did_after(ORDERS, before) && !lane.did_after(ORDERS, now));
+        assert!(lane.is_away(REFUNDS) && !lane.did_after(REFUNDS, before), "orders say nothing about refunds");
         let later = lane.wakes_at(now).expect("it is asked for");
         assert_eq!(lane.wants_probe(later), Some(Probed::Family(REFUNDS)));
         lane.probed(Probed::Family(REFUNDS), true, later);

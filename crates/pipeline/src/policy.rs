@@ -64,7 +64,7 @@ pub struct History {
     pub first_failure: Instant,
 }
 
-/// `others_pass`: another request or probe of the same family succeeded there after this record's first failure. Without that a key
+/// `others_pass`: a request of another record did what the same family is for after this record's first failure. Without that a key
 /// never exhausts its attempts: it may be the target that is ill, and one order an hour against a dead ERP must not die.
 pub fn verdict(fault: &Fault, history: History, others_pass: bool, settings: &RetrySettings) -> Verdict {
     let attempts = history.attempts;

@@ -209,6 +209,11 @@ pub trait Actor<A, R>: Send + Sync + 'static {
 
     async fn act(&self, record: &Record, act: A) -> Result<R, ActError<R>>;
 
+    /// Whether it did what its family is for. A look did not: a target that shows what it has may fail at all that it is to write.
+    fn did(&self, _report: &R) -> bool {
+        true
+    }
+
     /// The cheapest look whether a lane's other side is back.
     async fn probe(&self, lane: usize) -> Result<(), Fault>;
 }

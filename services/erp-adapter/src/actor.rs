@@ -127,6 +127,13 @@ impl<P: Actor<Vec<OutRecord>, Vec<Position>>> Actor<Act, Report> for EffectActor
         }
     }
 
+    fn did(&self, report: &Report) -> bool {
+        match report {
+            Report::Step(StepReport { act, came }) => act.mode == Mode::Send && matches!(came, StepCame::Done(_)),
+            Report::Published(_) => true,
+        }
+    }
+
     async fn probe(&self, lane: usize) -> Result<(), Fault> {
         if lane == ERP { self.erp.ping().await } else { self.publisher.probe(lane - KAFKA).await }
     }

@@ -45,7 +45,11 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
                     reach(Point::LetterActed);
                 }
                 let was_away = lane.is_away(place.family);
-                lane.succeeded(place.family, now.into_std());
+                lane.succeeded(place.family);
+                if self.actor.did(&report) {
+                    lane.did(place.family, now.into_std());
+                    hand.did(now);
+                }
                 if was_away {
                     self.hold_back_while_open();
                 }
@@ -73,7 +77,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         let now = Instant::now();
         self.metrics.failed(fault.class.as_str(), fault.code);
         let history = hand.note_failure(fault.class, now);
-        let others_pass = place.is_none_or(|it| self.lanes[it.lane].succeeded_after(it.family, history.first_failure));
+        let others_pass = place.is_none_or(|it| self.lanes[it.lane].did_after(it.family, history.first_failure));
         let mut verdict = verdict(fault, history, others_pass, &self.settings.retry);
         if matches!(verdict, Verdict::Letter | Verdict::PutOff(_)) && !self.may_be_a_letter(hand, fault, now) {
             verdict = Verdict::Withhold;
@@ -107,7 +111,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
             // It did not come to a request.
             _ if fault.class == Class::Poison => {}
             // It answered: it is there.
-            Verdict::Retry(_) | Verdict::PutOff(_) | Verdict::Letter | Verdict::Withhold => lane.succeeded(family, now.into_std()),
+            Verdict::Retry(_) | Verdict::PutOff(_) | Verdict::Letter | Verdict::Withhold => lane.succeeded(family),
         }
         if !was_away && lane.is_away(family) {
             let family = if lane.is_shut() { "all" } else { lane.spec.families[family] };

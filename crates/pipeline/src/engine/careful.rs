@@ -166,6 +166,14 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
         }
     }
 
+    /// They are somebody else's now.
+    pub(super) fn forget_care(&mut self, partitions: &[Partition]) {
+        for partition in partitions.iter().filter(|it| self.care.is_careful(it)) {
+            self.metrics.careful(partition, false);
+        }
+        self.care.forget(partitions);
+    }
+
     /// They were left in good order: nobody died on them.
     pub(super) fn forget_deaths(&mut self, partitions: Vec<Partition>) {
         let deaths = self.ledger.deaths();

@@ -83,6 +83,11 @@ impl Hand {
         History { attempts: self.attempts, delays: self.ticket.delays, first_failure: first_failure.into_std() }
     }
 
+    /// One of its own acts was done: no witness against a later one.
+    pub(super) fn did(&mut self, now: Instant) {
+        self.first_failure = self.first_failure.map(|_| now);
+    }
+
     /// The one line about a failure, in the record's span: a human must look at a letter, everything else goes on by itself.
     pub(super) fn tell(&self, fault: &Fault, verdict: Verdict) {
         let _in_span = self.span.enter();

@@ -63,7 +63,7 @@ impl<L: Ledger, A: Actor<L::Act, L::Report>> Engine<L, A> {
     fn give_up(&mut self, revoking: Revoking) {
         let is_settled = self.dispatcher.out_of(&revoking.partitions) == 0;
         let watermarks = self.dispatcher.revoke(&revoking.partitions);
-        self.care.forget(&revoking.partitions);
+        self.forget_care(&revoking.partitions);
         if is_settled {
             self.forget_deaths(revoking.partitions.clone());
         }

@@ -55,6 +55,23 @@ async fn a_panic_of_a_connector_is_a_doubt_like_any_other() {
 }
 
 #[tokio::test]
+async fn an_erp_that_shows_everything_and_answers_no_write_makes_no_letters() {
+    let world = World::new(FakeErp::new(Guarantee::Unique)).await;
+    for id in ["1", "2", "3"] {
+        world.erp.script(id, "create", &[Fate::RequestLost; 200]);
+        world.send(&order(id), "place", 1);
+    }
+    let process = world.start();
+    testkit::eventually(SOON, async || {
+        let requests = world.erp.requests();
+        if requests > 100 { Ok(()) } else { Err(format!("{requests} requests")) }
+    })
+    .await;
+    assert_eq!(world.letters().await, []);
+    process.kill().await;
+}
+
+#[tokio::test]
 async fn commands_of_one_order_keep_their_order() {
     let world = World::new(FakeErp::new(Guarantee::Unique)).await;
     world.erp.script("1", "create", &[Fate::Refused, Fate::AnswerLost]);

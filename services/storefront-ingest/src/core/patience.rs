@@ -55,7 +55,7 @@ impl Patience {
             Some((Class::Transient, ..)) => self.circuit.failed(now),
             // Whatever it said of this entity.
             Some(_) | None => {
-                self.circuit.succeeded(now, self.slots);
+                self.circuit.succeeded(self.slots);
                 return true;
             }
         }

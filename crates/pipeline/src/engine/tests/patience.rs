@@ -164,3 +164,44 @@ async fn letters_stay_claimed_while_their_target_is_away() {
     rig.send("a", "order");
     rig.until(|world| *world.renewed.lock().unwrap() > 5).await;
 }
+
+/// A record that fails 20 times, before these.
+async fn ill_for(value: &str, others: impl Iterator<Item = String>) -> Rig {
+    let mut rig = Rig::start();
+    let ill = || Fault::new(Class::Transient, "http_500", "internal error");
+    rig.world.failures.lock().unwrap().insert("order".to_owned(), std::iter::repeat_with(ill).take(20).collect());
+    rig.send("a", value);
+    for (number, other) in others.enumerate() {
+        rig.send(&format!("other {}", number % 3), &other);
+    }
+    rig.until_stored(rig.next).await;
+    assert!(rig.world.letters.lock().unwrap().is_empty());
+    rig
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_order_an_hour_against_an_ill_target_is_not_given_up() {
+    let rig = ill_for("order", std::iter::empty()).await;
+    assert!(*rig.world.probes.lock().unwrap() > 0, "which pass");
+    assert!(rig.world.waiting.lock().unwrap().is_empty());
+    assert_eq!(*rig.world.acts.lock().unwrap(), ["order"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_keeps_failing_while_others_pass_is_put_off() {
+    let rig = ill_for("order", (0..400).map(|it| format!("fine {it}"))).await;
+    assert_eq!(*rig.world.waiting.lock().unwrap(), [("order".to_owned(), Duration::from_secs(30))]);
+}
+
+/// It shows what it has, and fails at all that it is to write.
+#[tokio::test(start_paused = true)]
+async fn looks_that_pass_are_no_witness_against_what_fails() {
+    let rig = ill_for("order", (0..400).map(|it| format!("look {it}"))).await;
+    assert!(rig.world.waiting.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_record_did_before_is_no_witness_against_what_it_fails_at() {
+    let rig = ill_for("customer then order", std::iter::empty()).await;
+    assert!(rig.world.waiting.lock().unwrap().is_empty());
+}
