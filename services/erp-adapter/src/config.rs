@@ -34,6 +34,8 @@ pub struct TargetSettings {
     pub concurrency: usize,
     #[serde(with = "humantime_serde", default = "default_lease")]
     pub lease: Duration,
+    #[serde(with = "humantime_serde", default = "default_look_after")]
+    pub look_after: Duration,
     #[serde(with = "humantime_serde", default = "default_look_gap")]
     pub look_gap: Duration,
     #[serde(with = "humantime_serde", default = "default_dependency_wait")]
@@ -57,6 +59,10 @@ fn default_concurrency() -> usize {
 
 fn default_lease() -> Duration {
     Duration::from_secs(60)
+}
+
+fn default_look_after() -> Duration {
+    Duration::from_secs(30)
 }
 
 fn default_look_gap() -> Duration {
@@ -95,8 +101,10 @@ impl TargetSettings {
         if self.lease < LEASE_MIN {
             problems.push(format!("targets.{name}.lease: at least {LEASE_MIN:?}, or requests are cut off and doubted"));
         }
-        if self.look_gap.is_zero() {
-            problems.push(format!("targets.{name}.look_gap must be above zero: an ERP may show late what it has written"));
+        for (setting, wait) in [("look_after", self.look_after), ("look_gap", self.look_gap)] {
+            if wait.is_zero() || wait > LOOK_WAIT_MAX {
+                problems.push(format!("targets.{name}.{setting} must be above zero and at most {LOOK_WAIT_MAX:?}: the order waits for it"));
+            }
         }
         if self.stock_interval.is_zero() || self.stock_comparison_interval.is_zero() {
             problems.push(format!("targets.{name}: stock_interval and stock_comparison_interval must be above zero"));
@@ -106,6 +114,7 @@ impl TargetSettings {
 }
 
 const LEASE_MIN: Duration = Duration::from_secs(2);
+const LOOK_WAIT_MAX: Duration = Duration::from_secs(10 * 60);
 
 impl Validate for Settings {
     fn validate(&self) -> Result<(), Vec<String>> {
@@ -158,9 +167,11 @@ mod tests {
     #[test]
     fn settings_that_nobody_can_mean_are_named() {
         assert!(load("").unwrap_err().to_string().contains("none is configured"));
-        let wrong = load("[targets.ERP]\nplatform = \"x\"\nconcurrency = 0\nlease = \"1s\"\nlook_gap = \"0s\"\nstock_interval = \"0s\"\n");
+        let wrong = load(
+            "[targets.ERP]\nplatform = \"x\"\nconcurrency = 0\nlease = \"1s\"\nlook_after = \"1h\"\nlook_gap = \"0s\"\nstock_interval = \"0s\"\n",
+        );
         let told = wrong.unwrap_err().to_string();
-        for part in ["`ERP` is not a name", "concurrency is 0", "lease: at least", "look_gap", "stock_interval"] {
+        for part in ["`ERP` is not a name", "concurrency is 0", "lease: at least", "look_after", "look_gap", "stock_interval"] {
             assert!(told.contains(part), "{part}: {told}");
         }
     }

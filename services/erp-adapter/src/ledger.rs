@@ -22,17 +22,17 @@ use uuid::Uuid;
 use crate::act::{Act, Op, Report};
 use crate::claims::Claims;
 use crate::clock::TargetClock;
+use crate::core::step::LookWaits;
 use crate::metrics::Metrics;
 use crate::outcome::Outcomes;
 
 use turn::{Reading, Work};
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct LedgerSettings {
     /// How long a claim keeps others away. Half of it is for the wait for a slot, half for the request.
     pub lease: Duration,
-    /// Between a doubtful request and the first look for it, and between two looks.
-    pub look_gap: Duration,
+    pub look_waits: LookWaits,
 }
 
 /// What the parts of one target's adapter tell each other.

@@ -37,6 +37,7 @@ use crate::actor::EffectActor;
 use crate::capture::{Capture, CaptureSettings};
 use crate::clock::TargetClock;
 pub use crate::config::{Settings, TargetSettings};
+use crate::core::step::LookWaits;
 use crate::ledger::{EffectLedger, LedgerSettings, Signals};
 use crate::metrics::Metrics;
 use crate::outcome::Outcomes;
@@ -120,7 +121,10 @@ impl Target {
             store.clone(),
             Arc::clone(&self.connection.erp),
             Outcomes { topic: settings.bus.topic(topics::OUTCOMES), target: self.id.clone(), group: group.clone() },
-            LedgerSettings { lease: self.settings.lease, look_gap: self.settings.look_gap },
+            LedgerSettings {
+                lease: self.settings.lease,
+                look_waits: LookWaits { first: self.settings.look_after, next: self.settings.look_gap },
+            },
             Arc::clone(&clock),
             Arc::clone(&signals),
         ));

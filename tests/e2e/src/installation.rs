@@ -206,6 +206,8 @@ impl Installation {
             }
             Program::Router | Program::Stock => builder,
             Program::Adapter => builder
+                // The double does nothing late.
+                .env("TRADEWIND__TARGETS__ERP-MAIN__LOOK_AFTER", "2s")
                 .env("TRADEWIND__TARGETS__ERP-MAIN__LEASE", format!("{}ms", self.lease.as_millis()))
                 .env("TRADEWIND__TARGETS__ERP-MAIN__LOOK_GAP", "100ms")
                 .env("TRADEWIND__TARGETS__ERP-MAIN__STOCK_INTERVAL", "200ms"),

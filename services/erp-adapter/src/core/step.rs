@@ -6,9 +6,23 @@ use connector::erp::{Findings, Guarantee, Step};
 use store::effects::{StepRow, StepState};
 use uuid::Uuid;
 
-/// Looks that must not find a step before it is sent again where only looking can tell. One is not enough: a target may show
-/// its writes late.
+/// Looks that must not find a step before it is sent again where only looking can tell.
 pub const LOOKS: i32 = 2;
+
+/// How long a request in doubt is left alone where only looking can tell.
+#[derive(Debug, Clone, Copy)]
+pub struct LookWaits {
+    /// Before the first look: a target may go on with a request that we gave up waiting for.
+    pub first: Duration,
+    /// Before the next: a target may show its writes late.
+    pub next: Duration,
+}
+
+impl LookWaits {
+    fn before(&self, row: &StepRow) -> Duration {
+        if row.looks == 0 { self.first } else { self.next }
+    }
+}
 
 /// Code of the letter for a step that nobody can tell whether it was done.
 pub const AMBIGUOUS: &str = "effect_ambiguous";
@@ -27,9 +41,9 @@ pub enum Mode {
     LookAgainIn(Duration),
 }
 
-/// `row` must be free: not claimed by anybody who may still be at it; see [`recover`]. `look_gap`: between a doubtful request
-/// and the first look, and between looks. `may_decide`: a person asked for another try, which decides what nobody can tell.
-pub fn plan(step: &Step, row: &StepRow, look_gap: Duration, may_decide: bool) -> Mode {
+/// `row` must be free: not claimed by anybody who may still be at it; see [`recover`]. `may_decide`: a person asked for another try,
+/// which decides what nobody can tell.
+pub fn plan(step: &Step, row: &StepRow, waits: LookWaits, may_decide: bool) -> Mode {
     match row.state {
         StepState::Confirmed => Mode::Skip,
         StepState::Pending | StepState::Rejected if step.look_first && row.looks == 0 => Mode::Probe,
@@ -40,7 +54,7 @@ pub fn plan(step: &Step, row: &StepRow, look_gap: Duration, may_decide: bool) ->
             Guarantee::Unique if row.looks == 0 => Mode::Probe,
             Guarantee::Unique => Mode::Send,
             Guarantee::Lookup if row.looks >= LOOKS => Mode::Send,
-            Guarantee::Lookup if row.idle < look_gap => Mode::LookAgainIn(look_gap - row.idle),
+            Guarantee::Lookup if row.idle < waits.before(row) => Mode::LookAgainIn(waits.before(row) - row.idle),
             Guarantee::Lookup => Mode::Probe,
             Guarantee::None if may_decide && row.status.as_deref() == Some(AMBIGUOUS) => Mode::Send,
             Guarantee::None => Mode::Ambiguous,
@@ -48,10 +62,12 @@ pub fn plan(step: &Step, row: &StepRow, look_gap: Duration, may_decide: bool) ->
     }
 }
 
-/// A free row whose claim was never answered. `was_sent`: false only when it is certain that its request never left us.
-pub fn recover(row: &mut StepRow, was_sent: bool) {
+/// A free row whose claim was never answered. `was_sent`: false only when it is certain that its request never left us. `lease`: of
+/// that claim, to whose end the request may have been waited for.
+pub fn recover(row: &mut StepRow, was_sent: bool, lease: Duration) {
     if row.state == StepState::InFlight {
         row.in_doubt |= was_sent;
+        row.idle = row.idle.saturating_sub(lease);
         row.looks = 0;
         row.state = if row.in_doubt { StepState::Unknown } else { StepState::Pending };
     }

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use store::effects::{StepRow, StepState};
 use uuid::Uuid;
 
-use super::step::{Came, Mode, claim, doubt_found, plan, recover, settle};
+use super::step::{Came, LookWaits, Mode, claim, doubt_found, plan, recover, settle};
 
-const GAP: Duration = Duration::from_secs(2);
+const WAITS: LookWaits = LookWaits { first: Duration::from_secs(30), next: Duration::from_secs(2) };
 const LEASE: Duration = Duration::from_secs(60);
 
 /// What befalls one claim.
@@ -18,7 +18,7 @@ enum Fate {
     Fine,
     /// The target did it, we never heard of it.
     AnswerLost,
-    /// It did it a little after we stopped listening.
+    /// It did it after we had stopped listening.
     AppliedLate,
     /// It never reached the target, and we can't know.
     RequestLost,
@@ -28,11 +28,13 @@ enum Fate {
     Expired,
     DiesBeforeSending,
     DiesAfterSending,
+    /// What was sent at the last moment, by whoever is dead, is done late.
+    DiesAndAppliedLate,
     /// The result is committed twice, because the first commit's answer was lost.
     ResultTwice,
 }
 
-const FATES: [Fate; 9] = [
+const FATES: [Fate; 10] = [
     Fate::Fine,
     Fate::AnswerLost,
     Fate::AppliedLate,
@@ -41,6 +43,7 @@ const FATES: [Fate; 9] = [
     Fate::Expired,
     Fate::DiesBeforeSending,
     Fate::DiesAfterSending,
+    Fate::DiesAndAppliedLate,
     Fate::ResultTwice,
 ];
 
@@ -103,8 +106,8 @@ impl World {
                 self.row.leased = Duration::ZERO;
                 self.row.idle = self.now - self.written;
             }
-            recover(&mut self.row, true);
-            match plan(&self.step, &self.row, GAP, false) {
+            recover(&mut self.row, true, LEASE);
+            match plan(&self.step, &self.row, WAITS, false) {
                 Mode::Skip => return End::Confirmed,
                 Mode::Ambiguous => return End::Ambiguous,
                 Mode::LookAgainIn(wait) => self.now += wait,
@@ -140,11 +143,12 @@ impl World {
     /// `None`: the process died.
     fn send<'a>(&mut self, fate: Fate, learned: &'a Findings) -> Option<Came<'a>> {
         let failed = |maybe_applied| Some(Came::Failed { mode: Mode::Send, code: "test", maybe_applied, for_good: false });
-        let late = GAP / 4;
+        let late = WAITS.first * 9 / 10;
         match fate {
             Fate::Fine | Fate::ResultTwice => self.target.receive(self.now),
             Fate::AnswerLost | Fate::DiesAfterSending => self.target.receive(self.now),
             Fate::AppliedLate => self.target.receive(self.now + late),
+            Fate::DiesAndAppliedLate => self.target.receive(self.now + LEASE + late),
             Fate::RequestLost | Fate::Refused | Fate::Expired | Fate::DiesBeforeSending => {}
         }
         match fate {
@@ -152,13 +156,13 @@ impl World {
             Fate::AnswerLost | Fate::AppliedLate | Fate::RequestLost => failed(true),
             Fate::Refused => failed(false),
             Fate::Expired => Some(Came::Expired),
-            Fate::DiesBeforeSending | Fate::DiesAfterSending => None,
+            Fate::DiesBeforeSending | Fate::DiesAfterSending | Fate::DiesAndAppliedLate => None,
         }
     }
 
     fn probe<'a>(&mut self, fate: Fate, learned: &'a Findings) -> Option<Came<'a>> {
         match fate {
-            Fate::DiesBeforeSending | Fate::DiesAfterSending => None,
+            Fate::DiesBeforeSending | Fate::DiesAfterSending | Fate::DiesAndAppliedLate => None,
             Fate::AnswerLost | Fate::RequestLost | Fate::Refused | Fate::AppliedLate => {
                 Some(Came::Failed { mode: Mode::Probe, code: "test", maybe_applied: false, for_good: false })
             }
@@ -203,7 +207,7 @@ fn row(state: StepState, looks: i32, idle: Duration) -> StepRow {
 
 fn check(guarantee: Guarantee, look_first: bool, row: &StepRow, expected: Mode) {
     let step = Step { name: "s", guarantee, look_first, identities: Vec::new() };
-    assert_eq!(plan(&step, row, GAP, false), expected, "{guarantee:?} {row:?}");
+    assert_eq!(plan(&step, row, WAITS, false), expected, "{guarantee:?} {row:?}");
 }
 
 #[test]
@@ -222,8 +226,10 @@ fn an_unknown_answer_is_resolved_by_the_guarantee() {
     }
     check(Guarantee::Unique, false, &unknown, Mode::Probe);
     check(Guarantee::Unique, false, &row(StepState::Unknown, 1, Duration::ZERO), Mode::Send);
-    check(Guarantee::Lookup, false, &unknown, Mode::LookAgainIn(Duration::from_millis(1_500)));
-    check(Guarantee::Lookup, false, &row(StepState::Unknown, 1, GAP), Mode::Probe);
+    check(Guarantee::Lookup, false, &unknown, Mode::LookAgainIn(Duration::from_millis(29_500)));
+    check(Guarantee::Lookup, false, &row(StepState::Unknown, 0, WAITS.first), Mode::Probe);
+    check(Guarantee::Lookup, false, &row(StepState::Unknown, 1, Duration::ZERO), Mode::LookAgainIn(WAITS.next));
+    check(Guarantee::Lookup, false, &row(StepState::Unknown, 1, WAITS.next), Mode::Probe);
     check(Guarantee::Lookup, false, &row(StepState::Unknown, 2, Duration::ZERO), Mode::Send);
     check(Guarantee::None, false, &unknown, Mode::Ambiguous);
 }
@@ -231,21 +237,21 @@ fn an_unknown_answer_is_resolved_by_the_guarantee() {
 #[test]
 fn what_nobody_can_tell_a_person_decides_once() {
     let step = Step { name: "s", guarantee: Guarantee::None, look_first: false, identities: Vec::new() };
-    let mut asked = row(StepState::Unknown, 0, GAP);
+    let mut asked = row(StepState::Unknown, 0, WAITS.first);
     let given_up = Came::Failed { mode: Mode::Probe, code: super::step::AMBIGUOUS, maybe_applied: false, for_good: true };
     settle(&mut asked, given_up);
     assert_eq!(asked.state, StepState::Unknown, "it may be there: that is no rejection");
-    assert_eq!(plan(&step, &asked, GAP, false), Mode::Ambiguous, "another command of the same key decides nothing");
-    assert_eq!(plan(&step, &asked, GAP, true), Mode::Send);
+    assert_eq!(plan(&step, &asked, WAITS, false), Mode::Ambiguous, "another command of the same key decides nothing");
+    assert_eq!(plan(&step, &asked, WAITS, true), Mode::Send);
     claim(&mut asked, &step, Mode::Send, Uuid::nil(), LEASE);
-    recover(&mut asked, true);
-    assert_eq!(plan(&step, &asked, GAP, true), Mode::Ambiguous, "a new doubt is a new question");
+    recover(&mut asked, true, LEASE);
+    assert_eq!(plan(&step, &asked, WAITS, true), Mode::Ambiguous, "a new doubt is a new question");
 }
 
 #[test]
 fn a_refusal_after_a_doubt_does_not_end_the_doubt() {
     let step = Step { name: "s", guarantee: Guarantee::Upsert, look_first: false, identities: Vec::new() };
-    let mut doubted = row(StepState::Unknown, 0, GAP);
+    let mut doubted = row(StepState::Unknown, 0, WAITS.first);
     claim(&mut doubted, &step, Mode::Send, Uuid::nil(), LEASE);
     settle(&mut doubted, Came::Failed { mode: Mode::Send, code: "refused", maybe_applied: false, for_good: true });
     assert_eq!(doubted.state, StepState::Unknown);
@@ -256,8 +262,8 @@ fn a_claim_that_never_left_us_is_no_doubt() {
     let step = Step { name: "s", guarantee: Guarantee::None, look_first: false, identities: Vec::new() };
     let mut claimed = StepRow::new("s");
     claim(&mut claimed, &step, Mode::Send, Uuid::nil(), LEASE);
-    recover(&mut claimed, false);
-    assert_eq!(plan(&step, &claimed, GAP, false), Mode::Send);
+    recover(&mut claimed, false, LEASE);
+    assert_eq!(plan(&step, &claimed, WAITS, false), Mode::Send);
 }
 
 /// A draft, a customer, and a sale that is made for it.

@@ -268,8 +268,9 @@ impl Work {
             return;
         }
         let was_sent = self.was_sent(&op, name, row);
+        let lease = self.context.settings.lease;
         let row = self.row_mut(&op, name);
-        step::recover(row, was_sent);
+        step::recover(row, was_sent, lease);
         step::settle(row, Came::Failed { mode: Mode::Probe, code: fault.code, maybe_applied: false, for_good });
         self.changed.insert((op.key().to_owned(), name.to_owned()));
     }

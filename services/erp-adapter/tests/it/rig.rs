@@ -11,6 +11,7 @@ use domain::{AggregateKey, Buyer, ErpCommand, Operation, OperationKey, Order};
 use erp_adapter::act::{Act, Report};
 use erp_adapter::actor::EffectActor;
 use erp_adapter::claims::Claims;
+use erp_adapter::core::step::LookWaits;
 use erp_adapter::ledger::{EffectLedger, LedgerSettings, Signals};
 use erp_adapter::outcome::Outcomes;
 use fault::Fault;
@@ -55,7 +56,10 @@ impl World {
             erp: Arc::new(erp),
             published: Arc::default(),
             records: Mutex::default(),
-            settings: LedgerSettings { lease: Duration::from_secs(10), look_gap: Duration::from_millis(40) },
+            settings: LedgerSettings {
+                lease: Duration::from_secs(10),
+                look_waits: LookWaits { first: Duration::from_millis(40), next: Duration::from_millis(40) },
+            },
             slots: 4,
             delay: Duration::from_secs(3600),
             target: target.to_owned(),
@@ -122,7 +126,7 @@ impl World {
             self.store.clone(),
             Arc::clone(&self.erp) as _,
             outcomes,
-            self.settings.clone(),
+            self.settings,
             Arc::default(),
             Arc::<Signals>::default(),
         );
@@ -332,6 +336,10 @@ impl Actor<Act, Report> for FusedActor {
         let done = self.inner.act(record, act).await;
         self.fuse.cross().await;
         done
+    }
+
+    fn did(&self, report: &Report) -> bool {
+        self.inner.did(report)
     }
 
     async fn probe(&self, lane: usize) -> Result<(), Fault> {

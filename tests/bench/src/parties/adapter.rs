@@ -13,6 +13,7 @@ use connector::erp::{Erp, Findings, Guarantee, Probe, Step, StepCall, StepError}
 use contracts::topics::{self, groups};
 use domain::{ErpCommand, TargetId};
 use erp_adapter::actor::EffectActor;
+use erp_adapter::core::step::LookWaits;
 use erp_adapter::ledger::{EffectLedger, LedgerSettings, Signals};
 use erp_adapter::outcome::Outcomes;
 use fault::Fault;
@@ -116,7 +117,8 @@ impl Parts {
         let outcomes = Outcomes { topic: bus.topic(topics::OUTCOMES), target: target.clone(), group: group.clone() };
         let producer = Producer::new(&bus, "bench", Role::Relay)?;
         producer.warm_up(&outcomes.topic, kafka::WAIT).await?;
-        let settings = LedgerSettings { lease: Duration::from_secs(60), look_gap: Duration::from_secs(2) };
+        let look_waits = LookWaits { first: Duration::from_secs(30), next: Duration::from_secs(2) };
+        let settings = LedgerSettings { lease: Duration::from_secs(60), look_waits };
         let ledger = EffectLedger::new(store, Arc::clone(&erp), outcomes, settings, Arc::default(), Arc::<Signals>::default());
         let (claims, call_max) = (ledger.claims(), ledger.call_max());
         let actor = EffectActor::new(erp, target, slots, call_max, claims, Publisher::new(producer));

@@ -13,6 +13,7 @@ use store::{Error, Tx};
 use super::{BUSY, Work, wanted};
 use crate::act::{Act, Op, StepAct};
 use crate::core::step::{self, AMBIGUOUS, Came, Mode};
+use crate::ledger::LedgerSettings;
 
 /// Somebody is finding or creating the record that both need.
 const TAKEN: Duration = Duration::from_millis(100);
@@ -108,7 +109,8 @@ impl Work {
         if self.effects.get(op.key())?.state == EffectState::Applied {
             return Some(Stage::Complete);
         }
-        let (me, look_gap) = (self.context.me, self.context.settings.look_gap);
+        let me = self.context.me;
+        let LedgerSettings { lease, look_waits } = self.context.settings;
         for (step_index, step) in op.steps.iter().enumerate() {
             let row = self.row_mut(&op, step.name).clone();
             if row.owner != me && !row.leased.is_zero() {
@@ -116,8 +118,8 @@ impl Work {
             }
             let was_sent = self.was_sent(&op, step.name, &row);
             let row = self.row_mut(&op, step.name);
-            step::recover(row, was_sent);
-            match step::plan(step, row, look_gap, may_decide) {
+            step::recover(row, was_sent, lease);
+            match step::plan(step, row, look_waits, may_decide) {
                 Mode::Skip => {}
                 Mode::LookAgainIn(wait) => return Some(Stage::Wait(wait)),
                 Mode::Ambiguous => return Some(Stage::Ambiguous(step.name)),
