@@ -10,8 +10,8 @@ pub enum IdError {
     Name(String),
     #[error("an aggregate key has the form <connection>/<kind>/<id>, not `{0}`")]
     Aggregate(String),
-    #[error("an id is empty or longer than 200 bytes")]
-    Length,
+    #[error("an id is empty, longer than {0} bytes, or has a NUL in it")]
+    Id(usize),
     #[error("`{0}` is no kind of entity")]
     Kind(String),
 }
@@ -22,6 +22,11 @@ fn checked_name(name: &str) -> Result<String, IdError> {
         && name.starts_with(|it: char| it.is_ascii_lowercase())
         && name.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-');
     if is_usable { Ok(name.to_owned()) } else { Err(IdError::Name(name.to_owned())) }
+}
+
+/// Ids are stored as text, and PostgreSQL's has no NUL: <https://www.postgresql.org/docs/current/datatype-character.html>
+fn checked_id(id: String, bytes_max: usize) -> Result<String, IdError> {
+    if id.is_empty() || id.len() > bytes_max || id.contains('\0') { Err(IdError::Id(bytes_max)) } else { Ok(id) }
 }
 
 macro_rules! name_type {
@@ -68,8 +73,7 @@ pub struct Sku(String);
 
 impl Sku {
     pub fn new(sku: impl Into<String>) -> Result<Self, IdError> {
-        let sku = sku.into();
-        if sku.is_empty() || sku.len() > 200 { Err(IdError::Length) } else { Ok(Self(sku)) }
+        checked_id(sku.into(), 200).map(Self)
     }
 
     pub fn as_str(&self) -> &str {
@@ -215,7 +219,7 @@ impl FromStr for AggregateKey {
 
     fn from_str(key: &str) -> Result<Self, IdError> {
         let mut parts = key.splitn(3, '/');
-        let is_whole = key.len() <= 400 && (0..3).all(|_| parts.next().is_some_and(|part| !part.is_empty()));
+        let is_whole = checked_id(key.to_owned(), 400).is_ok() && (0..3).all(|_| parts.next().is_some_and(|part| !part.is_empty()));
         if is_whole { Ok(Self(key.to_owned())) } else { Err(IdError::Aggregate(key.to_owned())) }
     }
 }
@@ -242,8 +246,7 @@ impl OperationKey {
 
     /// As it was written by one of the above.
     pub fn from_wire(key: impl Into<String>) -> Result<Self, IdError> {
-        let key = key.into();
-        if key.is_empty() || key.len() > 500 { Err(IdError::Length) } else { Ok(Self(key)) }
+        checked_id(key.into(), 500).map(Self)
     }
 
     pub fn as_str(&self) -> &str {
@@ -284,6 +287,13 @@ mod tests {
         for key in ["", "a", "a/order", "a//1", "/order/1", "a/order/"] {
             assert!(key.parse::<AggregateKey>().is_err(), "{key}");
         }
+    }
+
+    #[test]
+    fn what_no_database_stores_is_no_id() {
+        assert!(Sku::new("MUG\0").is_err() && Sku::new("").is_err() && Sku::new("M".repeat(201)).is_err());
+        assert!("shop/order/1\0".parse::<AggregateKey>().is_err());
+        assert!(OperationKey::from_wire("order/1\0/place").is_err());
     }
 
     #[test]

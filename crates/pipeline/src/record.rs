@@ -71,8 +71,9 @@ impl Record {
         RECORD_OVERHEAD + self.key.len() + self.value.len() + headers
     }
 
+    /// As it can be stored and shown: what is no text is replaced, and so is NUL, which PostgreSQL's has not.
     pub fn key_text(&self) -> String {
-        String::from_utf8_lossy(&self.key).into_owned()
+        String::from_utf8_lossy(&self.key).replace('\0', "\u{fffd}")
     }
 }
 

@@ -157,7 +157,7 @@ pub async fn write(
         Parking::LatestWins | Parking::Independent => unpark_if_idle(tx, group, &obligation.aggregate).await?,
     }
     let (verb, fault) = (format!("letter.{}", failure.state()), failure.fault);
-    audit(tx, "system", &verb, Some(id), &format!("{}: {}", fault.code, fault.message), None).await?;
+    audit(tx, "system", &verb, Some(id), &printable(&fault.to_string()), None).await?;
     reach(Point::LetterWritten);
     Ok(true)
 }
@@ -254,7 +254,7 @@ pub async fn supersede(tx: &mut Tx, group: &str, good: &[Subject]) -> Result<(),
                from unnest($2::text[], $3::text[]) as good (subject, version)
                where l.grp = $1 and l.subject = good.subject and l.version <= good.version collate \"C\" and l.state in ('dead', 'waiting')
                returning l.id";
-    let (names, versions): (Vec<_>, Vec<_>) = good.iter().map(|it| (it.name.as_str(), it.version.as_str())).unzip();
+    let (names, versions): (Vec<_>, Vec<_>) = good.iter().map(|it| (printable(&it.name), it.version.as_str())).unzip();
     let ended: Vec<Uuid> = sqlx::query_scalar(sql).bind(group).bind(&names).bind(&versions).fetch_all(&mut *tx).await?;
     for id in ended {
         audit(tx, "system", "letter.superseded", Some(id), "a later version was applied", None).await?;
@@ -299,7 +299,7 @@ async fn insert(
         .bind(&obligation.source)
         .bind(&obligation.kind)
         .bind(&obligation.aggregate)
-        .bind(obligation.subject.as_ref().map(|it| it.name.as_str()))
+        .bind(obligation.subject.as_ref().map(|it| printable(&it.name)))
         .bind(state)
         .bind(blocked_by)
         .bind(record.partition.topic.as_ref())
@@ -311,10 +311,10 @@ async fn insert(
         .bind(encode_headers(&record.headers))
         .bind(fault.map(|it| it.class.as_str()))
         .bind(fault.map(|it| it.code))
-        .bind(fault.map(|it| it.message.as_str()))
-        .bind(fault.map(Fault::causes).unwrap_or_default())
+        .bind(fault.map(|it| printable(&it.message)))
+        .bind(fault.map(causes).unwrap_or_default())
         .bind(fault.map(Fault::fingerprint))
-        .bind(fault.and_then(|it| it.missing.as_deref()))
+        .bind(fault.and_then(|it| it.missing.as_deref()).map(printable))
         .bind(failure.map_or(0, |it| it.attempts()))
         .bind(wait)
         .bind(i32::from(wait.is_some()))
@@ -322,6 +322,15 @@ async fn insert(
         .execute(tx)
         .await?;
     Ok(inserted.rows_affected() > 0)
+}
+
+/// What somebody said may have a NUL in it, which PostgreSQL's text has not: a failure that can't be stored would hold its partition.
+fn printable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+fn causes(fault: &Fault) -> Vec<String> {
+    fault.causes().iter().map(|it| printable(it)).collect()
 }
 
 /// The letter shows its last failure; the audit has all of them. False: it is not being tried any more.
@@ -335,10 +344,10 @@ async fn fail_again(tx: &mut Tx, id: Uuid, failure: Failure<'_>) -> Result<bool,
         .bind(id)
         .bind(fault.class.as_str())
         .bind(fault.code)
-        .bind(&fault.message)
-        .bind(fault.causes())
+        .bind(printable(&fault.message))
+        .bind(causes(fault))
         .bind(fault.fingerprint())
-        .bind(fault.missing.as_deref())
+        .bind(fault.missing.as_deref().map(printable))
         .bind(failure.attempts())
         .bind(failure.state())
         .bind(failure.wait)

@@ -10,6 +10,7 @@ mod it {
     mod outbox;
     mod retention;
     mod roles;
+    mod shuffled;
     mod transaction;
     mod waiting;
 }

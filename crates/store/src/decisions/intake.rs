@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use contracts::ids;
 use contracts::topics::Parking;
 use pipeline::{Origin, OutRecord};
 use sha2::{Digest as _, Sha256};
@@ -44,6 +45,8 @@ struct Row {
     outputs: Option<Vec<u8>>,
     hash: Option<Vec<u8>>,
     letter_state: Option<String>,
+    /// An older letter of its key is due as well.
+    overtakes: bool,
     parked: bool,
 }
 
@@ -57,17 +60,27 @@ pub(crate) async fn look_up(
     policy: Parking,
     with_hashes: bool,
 ) -> Result<Vec<Known>, Error> {
-    let ids: Vec<_> = obligations.iter().map(|it| it.id).collect();
+    let event_ids: Vec<_> = obligations.iter().map(|it| it.id).collect();
     let aggregates: Vec<_> = obligations.iter().map(|it| it.aggregate.as_str()).collect();
+    // A letter for a reused id is not that of the id.
+    let letter = |(input, obligation): (&Input<'_>, &Obligation)| match input.record.origin {
+        Origin::Letter(id) => id,
+        Origin::Topic => ids::letter(group, obligation.id),
+    };
+    let letters: Vec<_> = inputs.iter().zip(obligations).map(letter).collect();
     let sql = owner.sql(
-        "select d.state, d.outputs, d.hash, l.state as letter_state, p.aggregate is not null as parked
-         from unnest($2::uuid[], $3::text[]) with ordinality as i (ce_id, aggregate, n)
+        "select d.state, d.outputs, d.hash, l.state as letter_state, p.aggregate is not null as parked,
+           coalesce(l.state = 'replaying' and exists (
+             select from letters.letter older
+             where older.grp = l.grp and older.aggregate = l.aggregate and older.state = 'replaying' and older.ordinal < l.ordinal
+           ), false) as overtakes
+         from unnest($2::uuid[], $3::text[], $4::uuid[]) with ordinality as i (ce_id, aggregate, letter, n)
          left join {schema}.decision d on d.grp = $1 and d.ce_id = i.ce_id
-         left join letters.letter l on l.grp = $1 and l.ce_id = i.ce_id
+         left join letters.letter l on l.id = i.letter
          left join letters.parked p on p.grp = $1 and p.aggregate = i.aggregate
          order by i.n",
     );
-    let rows: Vec<Row> = sqlx::query_as(sql).bind(group).bind(&ids).bind(&aggregates).fetch_all(&mut *tx).await?;
+    let rows: Vec<Row> = sqlx::query_as(sql).bind(group).bind(&event_ids).bind(&aggregates).bind(&letters).fetch_all(&mut *tx).await?;
 
     let mut held = held_keys(tx, group, inputs, obligations, &rows, policy).await?;
     let full = full_keys(tx, group, &held).await?;
@@ -82,13 +95,11 @@ pub(crate) async fn look_up(
                 // One that waits for something that is no failure has got past its failure, too.
                 None => Known::Settled(rows::state_of(&state)),
             },
-            // A drained letter goes on only while it is its turn: one before it may have failed again.
+            // A drained letter goes on only while it is its turn: one before it may have failed again, and may have been discarded
+            // since, so that those between them are due once more.
             (None, Origin::Letter(_)) => {
-                if row.letter_state.as_deref() == Some("replaying") {
-                    Known::New
-                } else {
-                    Known::NotDue
-                }
+                let is_overtaking = policy == Parking::Park && row.overtakes;
+                if row.letter_state.as_deref() == Some("replaying") && !is_overtaking { Known::New } else { Known::NotDue }
             }
             // Committed as a letter before a crash, read again after it.
             (None, Origin::Topic) if row.letter_state.is_some() => Known::Lettered,

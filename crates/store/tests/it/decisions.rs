@@ -107,3 +107,23 @@ async fn another_body_under_a_known_id_is_a_letter_of_its_own() {
     twin.value = first.value.clone();
     assert_eq!(group.settle(&twin).await, "done", "the same bytes again are a repeat");
 }
+
+/// Deliveries are forgotten after months; the letter of the second one stands.
+#[tokio::test]
+async fn the_letter_of_a_reused_id_can_be_replayed_when_the_first_delivery_is_forgotten() {
+    let group = Group::new(Parking::LatestWins).await;
+    assert_eq!(group.settle(&record("1", 1, "first")).await, "produced");
+    let mut twin = record("1", 1, "other");
+    twin.offset = 2;
+    assert_eq!(group.settle(&twin).await, "letter");
+    let replayed = async || {
+        let letter = contracts::ids::letter(super::group::GROUP, contracts::ids::of_position("in", 0, 2));
+        let nobody = std::sync::Arc::new(|_: &store::letters::Original| None);
+        store::letters::replay(&group.store, letter, "ada", "it is another order", None, nobody).await.unwrap();
+        group.drained().await.remove(0)
+    };
+    assert_eq!(group.settle(&replayed().await).await, "letter", "the first one stands");
+    sqlx::query("delete from router.decision").execute(group.store.pool()).await.unwrap();
+    assert_eq!(group.settle(&replayed().await).await, "produced");
+    assert_eq!(group.states().await, [("other".to_owned(), "applied".to_owned())]);
+}

@@ -137,6 +137,27 @@ async fn what_was_handed_out_behind_a_letter_that_failed_goes_back() {
 }
 
 #[tokio::test]
+async fn what_was_handed_out_does_not_overtake_what_went_back_before_it() {
+    let group = parked().await;
+    for (id, value) in [(5, "e"), (6, "f")] {
+        assert_eq!(group.settle(&record("1", id, value)).await, "done");
+    }
+    letters::discard(&group.store, head(), "ada", "not ours", DiscardScope::Release, None, nobody()).await.unwrap();
+    let out = group.drained().await;
+    assert_eq!(out.iter().map(|it| &it.value[..]).collect::<Vec<_>>(), [&b"b"[..], b"bad c", b"e", b"f"]);
+    assert_eq!(group.settle(&out[0]).await, "produced");
+    assert_eq!(group.settle(&out[1]).await, "letter");
+    assert_eq!(group.settle(&out[2]).await, "done", "it went back");
+    letters::discard(&group.store, letters_id(3), "ada", "not ours", DiscardScope::Release, None, nobody()).await.unwrap();
+    assert_eq!(group.settle(&out[3]).await, "done", "so does this one, although it is due");
+    let followed = group.drained().await;
+    assert_eq!(followed.iter().map(|it| &it.value[..]).collect::<Vec<_>>(), [b"e", b"f"]);
+    for it in &followed {
+        assert_eq!(group.settle(it).await, "produced");
+    }
+}
+
+#[tokio::test]
 async fn a_key_holds_so_many_letters_and_what_follows_stays_in_its_partition() {
     let group = parked().await;
     let sql = "insert into letters.letter (id, grp, ce_id, source, kind, aggregate, state, blocked_by, origin_topic, origin_partition,
@@ -243,6 +264,18 @@ async fn when_a_process_died_the_next_letter_of_its_keys_is_blamed_until_somebod
 }
 
 #[tokio::test]
+async fn where_records_are_independent_a_dead_one_holds_nothing_and_nothing_supersedes_it() {
+    let group = Group::new(Parking::Independent).await;
+    assert_eq!(group.settle(&record("1", 1, "bad a")).await, "letter");
+    assert_eq!(group.settle(&record("1", 2, "b")).await, "produced");
+    assert_eq!(group.states().await, states(&[("bad a", "dead")]));
+    assert_eq!(group.count("select count(*) from letters.parked").await, 0);
+    group.script.repaired.store(true, Ordering::Relaxed);
+    letters::replay(&group.store, head(), "ada", "mended", None, nobody()).await.unwrap();
+    assert_eq!(group.settle(&group.drained().await.remove(0)).await, "produced");
+}
+
+#[tokio::test]
 async fn a_later_good_version_supersedes_a_dead_one_where_the_latest_wins() {
     let group = Group::new(Parking::LatestWins).await;
     assert_eq!(group.settle(&record("1", 1, "bad a")).await, "letter");
@@ -280,6 +313,28 @@ async fn where_the_latest_wins_one_that_fails_again_leaves_another_of_its_key_on
     assert_eq!(group.states().await, states(&[("bad 1", "dead"), ("bad 2", "replaying"), ("bad 3", "dead")]));
     group.script.repaired.store(true, Ordering::Relaxed);
     assert_eq!(group.settle(&group.drained().await.remove(0)).await, "produced");
+}
+
+#[tokio::test]
+async fn a_failure_that_no_database_can_spell_is_a_letter_all_the_same() {
+    let group = Group::new(Parking::Park).await;
+    let unspeakable = || {
+        let mut fault = Fault::new(Class::DependencyMissing, "erp_unknown_item", "item MUG\0 is unknown");
+        fault.missing = Some("item:MUG\0".to_owned());
+        fault.with_source(std::io::Error::other("error\0"))
+    };
+    let (first, behind) = (record("1\0", 1, "bad\0"), record("1\0", 2, "b"));
+    group.give_up(&first, unspeakable()).await;
+    assert_eq!(group.settle(&behind).await, "done");
+    let StoredLetter { letter, causes, value, key, .. } = letters::get(&group.store, head()).await.unwrap();
+    assert_eq!((letter.aggregate.as_str(), letter.held), ("shop/order/1\u{fffd}", 1));
+    assert_eq!((letter.message.as_deref(), causes), (Some("item MUG\u{fffd} is unknown"), vec!["error\u{fffd}".to_owned()]));
+    assert_eq!((&key[..], &value[..]), (&first.key[..], &first.value[..]), "byte for byte");
+
+    letters::replay(&group.store, head(), "ada", "item added", None, nobody()).await.unwrap();
+    let again = group.drained().await.remove(0);
+    group.give_up(&again, unspeakable()).await;
+    assert_eq!(letters::get(&group.store, head()).await.unwrap().letter.state, LetterState::Dead);
 }
 
 /// A commit whose answer was lost is made again, and a process that stood still makes it late: others have gone on meanwhile.

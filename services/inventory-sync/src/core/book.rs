@@ -203,7 +203,7 @@ impl Book {
     }
 
     pub fn skus_of(&self, key: &AggregateKey) -> BTreeSet<Sku> {
-        let from = (key.clone(), Sku::new("\0").expect("it is not empty"));
+        let from = (key.clone(), Sku::new("\u{1}").expect("it is one, the first of all"));
         self.lines.range(from..).take_while(|((it, _), _)| it == key).map(|((_, sku), _)| sku.clone()).collect()
     }
 }
