@@ -113,7 +113,7 @@ impl Target {
 /// Every operation with what its steps promise.
 pub(crate) fn guarantees() -> Vec<OperationGuarantees> {
     let promised = |rows: &[Row]| rows.iter().map(|(name, guarantee, _)| (*name, *guarantee)).collect();
-    let refund = [REFUND.as_slice(), &holdback::STEPS].concat();
+    let refund = [REFUND.as_slice(), &REFUND_KEPT, &holdback::STEPS].concat();
     let tables: [&[Row]; 6] = [&PLACE, &CONFIRM_ORDER, &REVISE, &cancel::STEPS, &refund, &SYNC];
     let all = Operation::NAMES.iter().zip(tables);
     all.map(|(operation, rows)| OperationGuarantees { operation, steps: promised(rows) }).collect()
