@@ -51,6 +51,12 @@ impl Figures {
         self.requests as f64 / self.applied.max(1) as f64
     }
 
+    /// Lost, applied twice, out of order.
+    pub(crate) fn violations(&self) -> [usize; 3] {
+        let found = |ids: &[&str]| -> usize { ids.iter().filter_map(|id| self.wrong.get(*id)).sum() };
+        [found(&["I1"]), found(&["I3"]), found(&["I7", "I8"])]
+    }
+
     fn faults(&self) -> usize {
         self.faults.values().sum()
     }
@@ -69,7 +75,7 @@ impl Figures {
 
 /// Runs one below the other, their sum, what broke and what held.
 pub(crate) fn table(runs: &[Figures]) -> String {
-    let mut text = "| seed | faults | sent | acked | orders | asked of the ERP | applied | asked per effect | slowest first effect | settled in | took | wrong |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n".to_owned();
+    let mut text = "| seed | faults | sent | acked | orders | asked of the ERP | applied | asked per effect | slowest first effect | settled in | took | lost | twice | out of order | all that is wrong |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n".to_owned();
     let mut sum = Figures::default();
     for run in runs {
         row(&mut text, &run.seed.to_string(), run);
@@ -83,9 +89,9 @@ pub(crate) fn table(runs: &[Figures]) -> String {
 
 fn row(text: &mut String, name: &str, of: &Figures) {
     let seconds = |it: Duration| it.as_secs_f64();
-    let wrong: usize = of.wrong.values().sum();
+    let ([lost, twice, out_of_order], wrong) = (of.violations(), of.wrong.values().sum::<usize>());
     let line = format!(
-        "| {name} | {} | {} | {} | {} | {} | {} | {:.2} | {:.1} s | {:.1} s | {:.0} s | {wrong} |",
+        "| {name} | {} | {} | {} | {} | {} | {} | {:.2} | {:.1} s | {:.1} s | {:.0} s | {lost} | {twice} | {out_of_order} | {wrong} |",
         of.faults(),
         of.sent,
         of.acked,
@@ -131,7 +137,7 @@ mod tests {
             requests: 12,
             applied: 10,
             settled_in: Duration::from_millis(500 * seed),
-            wrong: [("I1".to_owned(), 0), ("I3".to_owned(), wrong)].into(),
+            wrong: [("I1", 0), ("I3", wrong), ("I7", 1), ("I8", 1)].map(|(id, found)| (id.to_owned(), found)).into(),
             ..Figures::default()
         };
         let folder = tempfile::tempdir().unwrap();
@@ -141,7 +147,7 @@ mod tests {
         let runs = Figures::read_all(&path).unwrap();
         assert_eq!(runs, [run(1, 0), run(2, 3)]);
         let table = table(&runs);
-        assert!(table.contains("| all | 4 | 20 | 18 | 0 | 24 | 20 | 1.20 | 0.0 s | 1.0 s | 0 s | 3 |"), "{table}");
-        assert!(table.ends_with("faults: kafkakilled 4\n\nfound wrong: I1 0, I3 3\n"), "{table}");
+        assert!(table.contains("| all | 4 | 20 | 18 | 0 | 24 | 20 | 1.20 | 0.0 s | 1.0 s | 0 s | 0 | 3 | 4 | 7 |"), "{table}");
+        assert!(table.ends_with("faults: kafkakilled 4\n\nfound wrong: I1 0, I3 3, I7 2, I8 2\n"), "{table}");
     }
 }

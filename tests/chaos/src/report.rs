@@ -78,6 +78,8 @@ impl fmt::Display for Report {
             "deliveries: {} sent, {} acked; {again} sent again, {poison} no orders, {forged} forged; {} orders",
             it.sent, it.acked, it.orders
         )?;
+        let [lost, twice, out_of_order] = it.violations();
+        writeln!(f, "lost {lost} (I1), applied twice {twice} (I3), out of order {out_of_order} (I7, I8)")?;
         let ratio = it.requests_per_effect();
         writeln!(f, "I24, a number: {} writes asked of the ERP, {} applied, {ratio:.2} asked per effect", it.requests, it.applied)?;
         writeln!(
