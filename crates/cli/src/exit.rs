@@ -1,5 +1,7 @@
 //! Exit codes, by sysexits where it has one.
 
+use crate::commands::dlq::Refused;
+
 /// The command ran, and what it looked at is not as it should be: a topic that differs, a rule with a mistake.
 pub(crate) const NOT_GOOD: u8 = 1;
 /// The account does not balance: a delivery was passed over,
@@ -24,7 +26,8 @@ pub(crate) fn of(error: &anyhow::Error) -> u8 {
         let class = it.downcast_ref::<fault::Fault>().map(|it| it.class);
         let class = class.or_else(|| it.downcast_ref::<store::Error>().map(fault::Classify::class));
         let class = class.or_else(|| it.downcast_ref::<bus::Error>().map(fault::Classify::class));
-        class == Some(fault::Class::Outage) || it.is::<tonic::transport::Error>()
+        let is_refused = it.downcast_ref::<Refused>().is_some_and(Refused::is_away);
+        class == Some(fault::Class::Outage) || is_refused || it.is::<tonic::transport::Error>()
     });
     if is_away { UNAVAILABLE } else { FAILED }
 }

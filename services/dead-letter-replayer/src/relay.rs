@@ -23,25 +23,50 @@ impl Relay {
     pub async fn run(self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut failures = 0_u32;
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            if let Err(fault) = self.turn().await {
-                tracing::debug!(code = fault.code, error = %fault, "outcomes and letters are published later");
+            match self.turn().await {
+                Ok(()) => failures = 0,
+                Err(fault) => {
+                    // One line when it begins, and again from time to time.
+                    if failures.is_multiple_of(TOLD_AGAIN) {
+                        tracing::warn!(code = fault.code, error = %fault, failures, "what people did, and letters, are published later");
+                    }
+                    failures = failures.saturating_add(1);
+                }
             }
         }
     }
 
+    /// What is refused to one topic keeps nothing back from the other.
     async fn turn(&self) -> Result<(), Fault> {
+        let outcomes = self.outcomes().await;
+        self.copies().await.and(outcomes)
+    }
+
+    async fn outcomes(&self) -> Result<(), Fault> {
         let pending = outbox::pending_outcomes(&self.store, ROWS).await?;
-        let mut done = Vec::with_capacity(pending.len());
+        let (mut done, mut failed) = (Vec::with_capacity(pending.len()), None);
         for it in &pending {
-            if self.is_out(&it.record).await? {
-                reach(Point::OutcomeProduced);
-                done.push(it.id);
+            match self.is_out(&it.record).await {
+                Ok(true) => {
+                    reach(Point::OutcomeProduced);
+                    done.push(it.id);
+                }
+                Ok(false) => {}
+                Err(fault) => {
+                    failed = Some(fault);
+                    break;
+                }
             }
         }
         if !done.is_empty() {
             outbox::mark_outcomes(&self.store, &done).await?;
         }
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn copies(&self) -> Result<(), Fault> {
         for letter in letters::unpublished(&self.store, ROWS).await? {
             if self.is_out(&self.copy(&letter)).await? {
                 reach(Point::CopyProduced);
@@ -108,5 +133,7 @@ fn described(letter: &Letter) -> [(&'static str, String); 16] {
 }
 
 const ROWS: i64 = 200;
+/// Turns that fail in a row.
+const TOLD_AGAIN: u32 = 60;
 /// Room for headers below the topic's limit.
 const VALUE_BYTES_MAX: usize = 4 << 20;

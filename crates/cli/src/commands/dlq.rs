@@ -1,5 +1,7 @@
 //! `tradewind dlq`: the dead letters, through the replayer's API.
 
+use std::error::Error;
+use std::fmt;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -11,7 +13,7 @@ use serde::Serialize;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
 use crate::args::{Dlq, Held, State};
@@ -104,7 +106,8 @@ impl Client {
         let endpoint = Endpoint::from_shared(api.url.clone()).with_context(|| format!("api.url `{}` is no URL", api.url))?;
         let channel =
             endpoint.connect().await.with_context(|| format!("the dead-letter-replayer does not answer at {}: is it running?", api.url))?;
-        Ok(Self(ReplayServiceClient::with_interceptor(channel, Token(token))))
+        let client = ReplayServiceClient::with_interceptor(channel, Token(token));
+        Ok(Self(client.max_decoding_message_size(ANSWER_BYTES_MAX)))
     }
 
     /// As many as the request's `page_size` says, in as many pages as the service makes of them; and whether there are more.
@@ -153,8 +156,30 @@ impl Client {
     }
 }
 
+/// A record of several megabytes comes twice: as bytes, and as text that escapes some of them.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// What the service answered instead.
+#[derive(Debug)]
+pub(crate) struct Refused(Status);
+
+impl Refused {
+    pub(crate) fn is_away(&self) -> bool {
+        self.0.code() == Code::Unavailable
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.message())
+    }
+}
+
+impl Error for Refused {}
+
 fn said(status: Status) -> anyhow::Error {
-    anyhow::anyhow!("{}", status.message()).context(format!("the dead-letter-replayer refused ({:?})", status.code()))
+    let refused = format!("the dead-letter-replayer refused ({:?})", status.code());
+    anyhow::Error::new(Refused(status)).context(refused)
 }
 
 fn wire_state(state: State) -> wire::LetterState {
