@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::{LazyLock, Mutex};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, getpid, kill_process};
 
@@ -23,12 +24,34 @@ pub fn reach_in(point: Point, part: &str) {
     // Nobody else's turn as well: whoever could remove it is the one.
     if std::fs::remove_file(path).is_ok() {
         eprintln!("{} at {}", if signal == Signal::KILL { "killed" } else { "stopped" }, point.name());
-        kill_process(getpid(), signal).expect("a process may signal itself");
-        while signal == Signal::KILL {
-            std::thread::park();
-        }
+        if signal == Signal::KILL { die() } else { stand_still() }
     }
 }
+
+/// Any thread may take the signal of a process. Until then this one must go no further, here and below.
+fn die() -> ! {
+    kill_process(getpid(), Signal::KILL).expect("a process may signal itself");
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Returns when the process has stood still and goes on, which shows in the clock.
+fn stand_still() {
+    let mut before = Instant::now();
+    kill_process(getpid(), Signal::STOP).expect("a process may signal itself");
+    loop {
+        let now = Instant::now();
+        if now - before >= STANDSTILL {
+            return;
+        }
+        before = now;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Less than any that is asked for, and more than a busy machine keeps a thread waiting.
+const STANDSTILL: Duration = Duration::from_secs(2);
 
 /// Since the file was last read with other words.
 struct Arrivals {

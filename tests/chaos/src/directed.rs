@@ -54,6 +54,7 @@ pub(crate) async fn die_everywhere(it: &Installation, parts: &mut Breakable, pla
     let mut places = places();
     places.retain(|it| it.point.name().starts_with(&plan.kill_at));
     anyhow::ensure!(!places.is_empty(), "no kill point is called `{}`: see crates/kill-point", plan.kill_at);
+    anyhow::ensure!(plan.stall.is_zero() || plan.stall >= STALL_MIN, "a standstill takes {STALL_MIN:?} at least");
     let ending = if plan.stall.is_zero() { Ending::Death } else { Ending::Stall(plan.stall) };
     let (mut deaths, mut calm) = (Deaths::default(), Calm::default());
     for repeat in 1..=plan.kill_points {
@@ -63,6 +64,9 @@ pub(crate) async fn die_everywhere(it: &Installation, parts: &mut Breakable, pla
     }
     Ok(deaths)
 }
+
+/// Nobody notices a shorter one, the process itself included.
+const STALL_MIN: Duration = Duration::from_secs(5);
 
 /// What is to happen at a place.
 #[derive(Debug, Clone, Copy)]
