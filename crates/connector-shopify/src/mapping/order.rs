@@ -88,17 +88,21 @@ fn company(from: &wire::Order<'_>) -> Option<Company> {
 }
 
 /// A tip is a line too, and stands in the order's totals besides. Webhooks mark it. The API does not: there it is a line without an
-/// article, and called so.
-fn is_tip(line: &wire::Line<'_>, order: &wire::Order<'_>) -> bool {
+/// article, and called so. `tips`: what the order had of them.
+pub(super) fn is_tip(is_marked: bool, has_article: bool, title: &str, tips: Option<wire::MoneySet>) -> bool {
+    let has_tips = tips.is_some_and(|it| !it.shop_money.money().is_zero());
+    is_marked || (has_tips && !has_article && title.eq_ignore_ascii_case("tip"))
+}
+
+fn is_tip_of(line: &wire::Line<'_>, order: &wire::Order<'_>) -> bool {
     let has_article = line.product_id.or(line.variant_id).is_some() || line.product.or(line.variant).is_some();
-    let has_tip = order.total_tip_received_set.is_some_and(|it| !it.shop_money.money().is_zero());
-    line.tip_payment_gateway || (has_tip && !has_article && line.title.eq_ignore_ascii_case("tip"))
+    is_tip(line.tip_payment_gateway, has_article, &line.title, order.total_tip_received_set)
 }
 
 /// The lines that are goods.
 fn lines(from: &wire::Order<'_>, applications: &[Application<'_>], currencies: Currencies) -> Result<Vec<OrderLine>, MappingError> {
     let mut lines = Vec::with_capacity(from.line_items.len());
-    for (index, it) in from.line_items.iter().enumerate().filter(|(_, it)| !is_tip(it, from)) {
+    for (index, it) in from.line_items.iter().enumerate().filter(|(_, it)| !is_tip_of(it, from)) {
         lines.push(line(it, from, applications, currencies).map_err(|error| error.within("line_items", index))?);
     }
     Ok(lines)

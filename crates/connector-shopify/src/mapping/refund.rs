@@ -6,6 +6,7 @@ use domain::money::Currency;
 use domain::{MoneyPair, PaymentStatus, Refund, RefundAdjustment, RefundAdjustmentKind, RefundLine, Restock};
 
 use super::money::{Currencies, need, negated, sum};
+use super::order::is_tip;
 use super::payment::payments;
 use super::tables::{self, lower};
 use crate::error::MappingError;
@@ -36,7 +37,11 @@ pub(super) fn refund(from: &wire::Refund<'_>, order: Option<OfOrder<'_>>) -> Res
         payments,
     };
     for (index, it) in from.refund_line_items.iter().enumerate() {
-        refund.lines.push(line(it, currencies).map_err(|error| error.within("refund_line_items", index))?);
+        let within = |error: MappingError| error.within("refund_line_items", index);
+        match is_tip_of(it, from) {
+            true => refund.adjustments.push(tip(it, currencies).map_err(within)?),
+            false => refund.lines.push(line(it, currencies).map_err(within)?),
+        }
     }
     let is_pending = refund.payments.iter().any(|it| it.status == PaymentStatus::Pending);
     let mut adjustments = Vec::with_capacity(from.order_adjustments.len());
@@ -107,6 +112,26 @@ fn line(from: &wire::RefundLine<'_>, currencies: Option<Currencies>) -> Result<R
         restock,
         location_id: location.map(|it| it.to_string()).unwrap_or_default(),
         subtotal: currencies.needed(from.subtotal_set, from.subtotal, "subtotal")?,
+        tax: currencies.or_zero(from.total_tax_set, from.total_tax, "total_tax")?,
+    })
+}
+
+fn is_tip_of(line: &wire::RefundLine<'_>, refund: &wire::Refund<'_>) -> bool {
+    let tips = refund.order.and_then(|it| it.total_tip_received_set);
+    line.line_item.as_ref().is_some_and(|it| {
+        let has_article = it.product_id.is_some() || it.product.is_some();
+        is_tip(it.tip_payment_gateway, has_article, &it.title, tips)
+    })
+}
+
+/// No line of the order: tips are not among its goods.
+fn tip(from: &wire::RefundLine<'_>, currencies: Option<Currencies>) -> Result<RefundAdjustment, MappingError> {
+    let currencies = need(currencies, "subtotal_set", "the amount in both currencies")?;
+    Ok(RefundAdjustment {
+        id: need(from.id, "id", "a whole 64-bit id")?.to_string(),
+        kind: RefundAdjustmentKind::Goodwill,
+        reason: "tip".to_owned(),
+        amount: currencies.needed(from.subtotal_set, from.subtotal, "subtotal")?,
         tax: currencies.or_zero(from.total_tax_set, from.total_tax, "total_tax")?,
     })
 }

@@ -256,6 +256,27 @@ fn refunded_delivery_that_is_told_twice_is_given_back_once() {
 }
 
 #[test]
+fn a_tip_that_is_given_back_is_money_and_no_line() {
+    let given_back = |line_item: Value, order: Value| {
+        let refund = refund(|it| {
+            let line =
+                json!({ "id": 5, "line_item": line_item, "quantity": 1, "restock_type": "no_restock", "subtotal_set": euros("2.00") });
+            it["refund_line_items"] = json!([line]);
+            it["order"] = order;
+        });
+        let of_line = refund.lines.iter().map(|it| ("line", it.subtotal));
+        let told = of_line.chain(refund.adjustments.iter().map(|it| (it.reason.as_str(), it.amount)));
+        told.map(|(what, amount)| format!("{what} {}", amount.shop)).collect::<Vec<_>>()
+    };
+    let (tipped, untipped) =
+        (json!({ "id": 1, "totalTipReceivedSet": euros("2.00") }), json!({ "id": 1, "totalTipReceivedSet": euros("0.00") }));
+    assert_eq!(given_back(json!({ "id": 12, "tip_payment_gateway": null }), json!(null)), ["tip 2.00 EUR"], "as a webhook says it");
+    assert_eq!(given_back(json!({ "id": 12, "title": "Tip" }), tipped.clone()), ["tip 2.00 EUR"], "as the API says it");
+    assert_eq!(given_back(json!({ "id": 12, "title": "Tip", "product": { "id": 13 } }), tipped), ["line 2.00 EUR"]);
+    assert_eq!(given_back(json!({ "id": 12, "title": "Tip" }), untipped), ["line 2.00 EUR"]);
+}
+
+#[test]
 fn the_tax_of_refunded_delivery_is_that_of_its_line() {
     let taxes = |adjustments: &[(&str, &str)], lines: &[Option<&str>]| {
         let refund = refund(|it| {

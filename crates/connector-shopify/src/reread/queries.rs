@@ -53,7 +53,12 @@ macro_rules! line {
 
 macro_rules! refund_line {
     () => {
-        concat!("id quantity restockType lineItem { id sku } location { id } subtotalSet ", money!(), " totalTaxSet ", money!())
+        concat!(
+            "id quantity restockType lineItem { id sku title product { id } } location { id } subtotalSet ",
+            money!(),
+            " totalTaxSet ",
+            money!()
+        )
     };
 }
 
@@ -119,7 +124,9 @@ pub(super) const REFUND: Query = Query {
     operation: "TradewindRefund",
     cost: 500,
     text: concat!(
-        "query TradewindRefund($id: ID!) { refund(id: $id) { id createdAt processedAt note order { id } totalRefundedSet ",
+        "query TradewindRefund($id: ID!) { refund(id: $id) { id createdAt processedAt note order { id totalTipReceivedSet ",
+        money!(),
+        " } totalRefundedSet ",
         money!(),
         " duties { amountSet ",
         money!(),

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::order::Reference;
+use super::order::{Reference, present};
 use super::scalar::{Amount, Code, Id, List, MoneySet, Stamp, Text};
 
 #[derive(Debug, Default, Deserialize)]
@@ -10,7 +10,7 @@ use super::scalar::{Amount, Code, Id, List, MoneySet, Stamp, Text};
 pub(crate) struct Refund<'a> {
     pub(crate) id: Option<Id>,
     pub(crate) order_id: Option<Id>,
-    pub(crate) order: Option<Reference>,
+    pub(crate) order: Option<RefundedOrder>,
     #[serde(alias = "createdAt")]
     pub(crate) created_at: Option<Stamp>,
     #[serde(alias = "processedAt")]
@@ -53,7 +53,22 @@ pub(crate) struct RefundLine<'a> {
 #[serde(default, bound(deserialize = "'de: 'a"))]
 pub(crate) struct RefundedLine<'a> {
     pub(crate) id: Option<Id>,
+    pub(crate) product_id: Option<Id>,
+    pub(crate) product: Option<Reference>,
     pub(crate) sku: Text<'a>,
+    pub(crate) title: Text<'a>,
+    /// As on the lines of orders.
+    #[serde(deserialize_with = "present")]
+    pub(crate) tip_payment_gateway: bool,
+}
+
+/// What only the API says of a refund's order.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct RefundedOrder {
+    pub(crate) id: Option<Id>,
+    #[serde(alias = "totalTipReceivedSet")]
+    pub(crate) total_tip_received_set: Option<MoneySet>,
 }
 
 /// Delivery given back, since API version 2024-10; before, an adjustment of kind `shipping_refund` said it, and in webhooks such a one

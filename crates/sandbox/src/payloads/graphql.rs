@@ -323,7 +323,12 @@ impl ShopOrder {
             "updatedAt": utc(refund.at),
             "processedAt": utc(refund.at),
             "note": refund.note,
-            "order": { "__typename": "Order", "id": gid("Order", self.id), "legacyResourceId": self.id.to_string() },
+            "order": {
+                "__typename": "Order",
+                "id": gid("Order", self.id),
+                "legacyResourceId": self.id.to_string(),
+                "totalTipReceivedSet": of.bag(self.tip),
+            },
             "totalRefundedSet": of.bag(moved),
             "refundLineItems": lines.collect::<Vec<_>>(),
             "refundShippingLines": deliveries,

@@ -216,8 +216,11 @@ impl Mapper {
     ) -> Result<Decided, Fault> {
         let version = Version { updated_at: read_at, seen_at: read_at };
         let Some(before) = batch.entities.get(&entity) else {
-            let known = Known { sequence: 0, version: version.to_text(), hash: TOMBSTONE };
-            batch.entities.put(entity, Stored { known, updated_at: read_at, body: Bytes::new() });
+            // What nobody said to be gone may be too new to be shown, or too old: its first delivery must find no grave.
+            if told {
+                let known = Known { sequence: 0, version: version.to_text(), hash: TOMBSTONE };
+                batch.entities.put(entity, Stored { known, updated_at: read_at, body: Bytes::new() });
+            }
             return Ok(applied_because("not_known"));
         };
         if before.known.is_tombstone() {

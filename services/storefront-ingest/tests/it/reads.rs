@@ -140,6 +140,17 @@ async fn what_was_gone_before_anything_of_it_arrived_stays_out() {
     assert_eq!(group.settle(&group.order("orders/updated", &order)).await, "Created order 1");
 }
 
+/// A replica that is behind, or a platform that hides what is old: its delivery may be older than the look, and is its first.
+#[tokio::test]
+async fn what_a_look_did_not_find_and_nobody_said_to_be_gone_is_taken_when_it_comes() {
+    let group = Group::new().await;
+    let order = new_order(&mut generator(), 0);
+    let not_found = group.record(raw::of_gone(RAW, &order_ref(&order), at(100), false));
+    assert_eq!(group.settle(&not_found).await, "done");
+    assert_eq!(group.settle(&group.order("orders/create", &order)).await, "Created order 1");
+    assert_eq!(group.states().await, ["applied not_known", "applied"]);
+}
+
 #[tokio::test]
 async fn a_newer_version_survives_a_read_that_did_not_see_it() {
     let group = Group::new().await;
