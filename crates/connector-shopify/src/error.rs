@@ -2,8 +2,8 @@
 
 mod call;
 
-use domain::MoneyError;
 use domain::order::TotalsError;
+use domain::{Money, MoneyError};
 use fault::{Class, Classify};
 
 pub(crate) use call::CallError;
@@ -21,6 +21,8 @@ pub(crate) enum MappingError {
     Invalid { path: String, what: &'static str },
     #[error("{}{source}", place(path))]
     Money { path: String, source: MoneyError },
+    #[error("{}its parts come to {parts}, and {moved} went back", place(path))]
+    OverRefund { path: String, parts: Money, moved: Money },
     #[error("the order's sums do not add up: {0}")]
     Totals(#[from] TotalsError),
 }
@@ -50,7 +52,11 @@ impl MappingError {
     /// The same error, seen from one level further out.
     pub(crate) fn within(mut self, outer: &str, index: usize) -> Self {
         match &mut self {
-            Self::Shape { path, .. } | Self::UnknownValue { path, .. } | Self::Invalid { path, .. } | Self::Money { path, .. } => {
+            Self::Shape { path, .. }
+            | Self::UnknownValue { path, .. }
+            | Self::Invalid { path, .. }
+            | Self::Money { path, .. }
+            | Self::OverRefund { path, .. } => {
                 let dot = if path.is_empty() { "" } else { "." };
                 *path = format!("{outer}[{index}]{dot}{path}");
             }
@@ -69,7 +75,7 @@ impl Classify for MappingError {
         match self {
             Self::NotJson => Class::Decode,
             Self::Shape { .. } | Self::UnknownValue { .. } => Class::Schema,
-            Self::Invalid { .. } | Self::Money { .. } | Self::Totals(_) => Class::Validation,
+            Self::Invalid { .. } | Self::Money { .. } | Self::OverRefund { .. } | Self::Totals(_) => Class::Validation,
         }
     }
 
@@ -80,7 +86,7 @@ impl Classify for MappingError {
             Self::UnknownValue { .. } => "shopify_unknown_value",
             Self::Invalid { .. } => "shopify_invalid",
             Self::Money { .. } => "shopify_money",
-            Self::Totals(_) => "shopify_totals",
+            Self::Totals(_) | Self::OverRefund { .. } => "shopify_totals",
         }
     }
 }

@@ -6,7 +6,7 @@
 //! goods come back becomes two sales, `refund:<id>` and `refund:<id>:kept`.
 //!
 //! A refund of an order that was cancelled before anything was invoiced has nothing to book: the cancelled invoice was the
-//! money. A refund's pending discrepancy is not booked either; it goes away when the money has moved.
+//! money. A refund's pending discrepancies are not booked either: they say how far the money has moved.
 
 use std::collections::BTreeMap;
 
@@ -130,8 +130,7 @@ fn of_adjustment(adjustment: &RefundAdjustment, order: &Order, settings: &Settin
         (RefundAdjustmentKind::Shipping, None) => (Item::Product(settings.shipping_product), "Shipping"),
         _ => (settings.goodwill_product.map_or(Item::Nothing, Item::Product), "Goodwill"),
     };
-    let net = if order.taxes_included { amount - tax } else { amount };
-    let charged_taxes = adjustment_taxes(net, tax, order)?;
+    let charged_taxes = adjustment_taxes(amount, tax, order)?;
     let (ids, rate) = taxes::of_line(charged_taxes, taxes::country(order), settings)?;
     let reason = adjustment.reason.trim();
     let charge = Charge {
@@ -139,13 +138,13 @@ fn of_adjustment(adjustment: &RefundAdjustment, order: &Order, settings: &Settin
         quantity: Decimal::NEGATIVE_ONE,
         amount: -amount,
         tax: -tax,
-        included: order.taxes_included,
+        included: false,
         taxes: &ids,
         rate,
         description: if reason.is_empty() { name.to_owned() } else { format!("{name}: {reason}") },
     };
     cart::push(charge, order.shop_currency, out);
-    Ok(if order.taxes_included { amount } else { amount + tax })
+    Ok(amount + tax)
 }
 
 /// The order's taxes that turn `net` into `tax`, to the smallest unit: delivery's first.

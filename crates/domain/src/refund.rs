@@ -34,7 +34,7 @@ pub struct RefundLine {
 pub enum RefundAdjustmentKind {
     Shipping,
     Goodwill,
-    /// Goes away when the money has moved.
+    /// Of money that is on its way: taken back, and given back once it has moved. Never of what the refund is worth.
     PendingDiscrepancy,
 }
 
@@ -43,7 +43,7 @@ pub struct RefundAdjustment {
     pub id: String,
     pub kind: RefundAdjustmentKind,
     pub reason: String,
-    /// Given back: positive; negative takes back.
+    /// Given back: positive; negative takes back. Without tax, also where the order's prices have it in them.
     pub amount: MoneyPair,
     pub tax: MoneyPair,
 }

@@ -3,7 +3,9 @@
 
 use chrono::{DateTime, Utc};
 use domain::money::Currency;
-use domain::{MoneyPair, PaymentStatus, Refund, RefundAdjustment, RefundAdjustmentKind, RefundLine, Restock};
+use domain::{
+    Decimal, Money, MoneyPair, Payment, PaymentKind, PaymentStatus, Refund, RefundAdjustment, RefundAdjustmentKind, RefundLine, Restock,
+};
 
 use super::money::{Currencies, need, negated, sum};
 use super::order::is_tip;
@@ -43,11 +45,11 @@ pub(super) fn refund(from: &wire::Refund<'_>, order: Option<OfOrder<'_>>) -> Res
             false => refund.lines.push(line(it, currencies).map_err(within)?),
         }
     }
-    let is_pending = refund.payments.iter().any(|it| it.status == PaymentStatus::Pending);
     let mut adjustments = Vec::with_capacity(from.order_adjustments.len());
     for (index, it) in from.order_adjustments.iter().enumerate() {
-        adjustments.push(adjustment(it, currencies, is_pending).map_err(|error| error.within("order_adjustments", index))?);
+        adjustments.push(adjustment(it, currencies).map_err(|error| error.within("order_adjustments", index))?);
     }
+    set_pending_apart(&mut adjustments, &refund.payments);
     let taxes = delivery_taxes(from, &mut adjustments)?;
     for (index, it) in from.refund_shipping_lines.iter().enumerate() {
         let tax = taxes.get(index).copied();
@@ -57,7 +59,58 @@ pub(super) fn refund(from: &wire::Refund<'_>, order: Option<OfOrder<'_>>) -> Res
         refund.adjustments.extend(duty(it, index, currencies).map_err(|error| error.within("duties", index))?);
     }
     refund.adjustments.extend(adjustments);
+    check_money(&refund, from.of_return.is_some())?;
     Ok(refund)
+}
+
+/// As long as money is on its way, Shopify takes just as much back, by a discrepancy like any other. Once it has moved, one more, whose
+/// reason says so, gives that back, and both stay. Neither changes what the refund is worth. What lasts is written before them.
+fn set_pending_apart(adjustments: &mut [RefundAdjustment], payments: &[Payment]) {
+    use RefundAdjustmentKind::{Goodwill, PendingDiscrepancy};
+    let Some(currency) = adjustments.first().map(|it| it.amount.presentment.currency) else { return };
+    let on_its_way = payments.iter().filter(|it| it.kind == PaymentKind::Refund && it.status == PaymentStatus::Pending);
+    let mut moving: Vec<Money> = on_its_way.map(|it| it.amount).collect();
+    for it in adjustments.iter_mut().filter(|it| has_arrived(it)) {
+        it.kind = PendingDiscrepancy;
+        moving.push(it.amount.presentment);
+    }
+    let mut take = |amount: Money| {
+        let found = adjustments.iter_mut().rev().find(|it| it.kind == Goodwill && it.amount.presentment == amount.negated());
+        found.map(|it| it.kind = PendingDiscrepancy).is_some()
+    };
+    // Several payments may have been taken back as one.
+    let alone = Money::sum(currency, moving.into_iter().filter(|it| !take(*it)));
+    if let Ok(rest) = alone
+        && !rest.is_zero()
+    {
+        take(rest);
+    }
+}
+
+/// Whether it says that money which was on its way has moved.
+fn has_arrived(it: &RefundAdjustment) -> bool {
+    let gives_back = it.amount.presentment.amount > Decimal::ZERO;
+    it.kind == RefundAdjustmentKind::Goodwill && gives_back && it.reason.starts_with("pending")
+}
+
+/// Where Shopify says by how much a refund differs from its parts, these can't come to more than the money: then we read them wrongly.
+/// Without that they may, for reasons that no refund tells: what was never paid, exchanges and fees of a return, rounded cash. Whether
+/// prices have the tax in them it does not tell either, so the parts are taken as low as they can be read.
+fn check_money(refund: &Refund, is_of_return: bool) -> Result<(), MappingError> {
+    let goes_back = |it: &&Payment| it.kind == PaymentKind::Refund && matches!(it.status, PaymentStatus::Success | PaymentStatus::Pending);
+    let lasting = refund.adjustments.iter().filter(|it| it.kind != RefundAdjustmentKind::PendingDiscrepancy);
+    let is_told = lasting.clone().any(|it| it.kind == RefundAdjustmentKind::Goodwill && it.reason != TIP);
+    let is_cash = refund.payments.iter().any(|it| it.gateway.eq_ignore_ascii_case("cash"));
+    let Some(currency) = refund.payments.iter().find(goes_back).map(|it| it.amount.currency) else { return Ok(()) };
+    if !is_told || is_of_return || is_cash {
+        return Ok(());
+    }
+    let moved = Money::sum(currency, refund.payments.iter().filter(goes_back).map(|it| it.amount));
+    let parts = refund.lines.iter().map(|it| it.subtotal).chain(lasting.map(|it| it.amount)).map(|it| it.presentment);
+    match (Money::sum(currency, parts), moved) {
+        (Ok(parts), Ok(moved)) if parts.amount > moved.amount => Err(MappingError::OverRefund { path: String::new(), parts, moved }),
+        _ => Ok(()),
+    }
 }
 
 /// Old bodies say refunded delivery as an adjustment, the API as a line, and webhooks since version 2024-10 as both: the line has the
@@ -130,7 +183,7 @@ fn tip(from: &wire::RefundLine<'_>, currencies: Option<Currencies>) -> Result<Re
     Ok(RefundAdjustment {
         id: need(from.id, "id", "a whole 64-bit id")?.to_string(),
         kind: RefundAdjustmentKind::Goodwill,
-        reason: "tip".to_owned(),
+        reason: TIP.to_owned(),
         amount: currencies.needed(from.subtotal_set, from.subtotal, "subtotal")?,
         tax: currencies.or_zero(from.total_tax_set, from.total_tax, "total_tax")?,
     })
@@ -166,24 +219,21 @@ fn duty(from: &wire::RefundDuty, index: usize, currencies: Option<Currencies>) -
 }
 
 /// Shopify counts from the shop's side: what is given back is negative there.
-fn adjustment(from: &wire::Adjustment<'_>, currencies: Option<Currencies>, is_pending: bool) -> Result<RefundAdjustment, MappingError> {
+fn adjustment(from: &wire::Adjustment<'_>, currencies: Option<Currencies>) -> Result<RefundAdjustment, MappingError> {
     let currencies = need(currencies, "amount_set", "the amount in both currencies")?;
-    let amount: MoneyPair = negated(currencies.needed(from.amount_set, from.amount, "amount")?);
-    let reason = lower(&from.reason).replace(' ', "_");
-    // Taken back only as long as the money is on its way.
-    let takes_back = amount.shop.amount.is_sign_negative();
-    let is_pending = takes_back && (is_pending || reason.starts_with("pending"));
     let kind = match &*lower(&from.kind) {
         "shipping_refund" => RefundAdjustmentKind::Shipping,
-        "refund_discrepancy" | "" if is_pending => RefundAdjustmentKind::PendingDiscrepancy,
         "refund_discrepancy" | "" => RefundAdjustmentKind::Goodwill,
         _ => return Err(MappingError::unknown_value("kind", &from.kind)),
     };
     Ok(RefundAdjustment {
         id: from.id.map(|it| it.to_string()).unwrap_or_default(),
         kind,
-        reason,
-        amount,
+        reason: lower(&from.reason).replace(' ', "_"),
+        amount: negated(currencies.needed(from.amount_set, from.amount, "amount")?),
         tax: negated(currencies.or_zero(from.tax_amount_set, from.tax_amount, "tax_amount")?),
     })
 }
+
+/// The reason of a tip that is given back.
+const TIP: &str = "tip";

@@ -219,26 +219,98 @@ fn euros(amount: &str) -> Value {
 }
 
 #[track_caller]
-fn check_adjustment(kind: &str, reason: &str, amount: &str, payment: &str, expected: (RefundAdjustmentKind, &str)) {
+fn check_adjustment(kind: &str, reason: &str, amount: &str, (status, moved): (&str, &str), expected: (RefundAdjustmentKind, &str)) {
     let refund = refund(|it| {
         it["order_adjustments"] = json!([{ "id": 5, "kind": kind, "reason": reason, "amount_set": euros(amount) }]);
-        it["transactions"] = json!([{ "id": 6, "kind": "refund", "status": payment, "amount": "1.00", "currency": null }]);
+        it["transactions"] = json!([{ "id": 6, "kind": "refund", "status": status, "amount": moved, "currency": null }]);
     });
     let adjustment = &refund.adjustments[0];
     assert_eq!((adjustment.kind, adjustment.amount.shop.amount.to_string().as_str()), expected, "{kind} {reason} {amount}");
-    assert_eq!(refund.payments[0].amount.to_string(), "1.00 EUR", "the currency of the refund's other amounts");
+    assert_eq!(refund.payments[0].amount.to_string(), format!("{moved} EUR"), "the currency of the refund's other amounts");
 }
 
 #[test]
 fn what_is_given_back_is_positive_and_what_is_on_its_way_is_told_apart() {
     use RefundAdjustmentKind::{Goodwill, PendingDiscrepancy, Shipping};
-    check_adjustment("shipping_refund", "Shipping refund", "-5.95", "success", (Shipping, "5.95"));
-    check_adjustment("refund_discrepancy", "Refund discrepancy", "-1.00", "success", (Goodwill, "1.00"));
-    check_adjustment("refund_discrepancy", "Refund discrepancy", "-1.00", "pending", (Goodwill, "1.00"));
-    check_adjustment("refund_discrepancy", "Refund discrepancy", "99.00", "pending", (PendingDiscrepancy, "-99.00"));
-    check_adjustment("", "PENDING_REFUND_DISCREPANCY", "99.0", "success", (PendingDiscrepancy, "-99.00"));
+    check_adjustment("shipping_refund", "Shipping refund", "-5.95", ("success", "5.95"), (Shipping, "5.95"));
+    check_adjustment("refund_discrepancy", "Refund discrepancy", "-1.00", ("success", "1.00"), (Goodwill, "1.00"));
+    check_adjustment("refund_discrepancy", "Refund discrepancy", "-1.00", ("pending", "1.00"), (Goodwill, "1.00"));
+    check_adjustment("refund_discrepancy", "Refund discrepancy", "99.00", ("pending", "99.00"), (PendingDiscrepancy, "-99.00"));
+    check_adjustment("", "PENDING_REFUND_DISCREPANCY", "-99.0", ("success", "99.00"), (PendingDiscrepancy, "99.00"));
     // A restocking fee: less given back than the goods were worth.
-    check_adjustment("refund_discrepancy", "Refund discrepancy", "4.00", "success", (Goodwill, "-4.00"));
+    check_adjustment("refund_discrepancy", "Refund discrepancy", "4.00", ("success", "95.00"), (Goodwill, "-4.00"));
+}
+
+/// A refund of goods, with discrepancies (reason and amount) and money as Shopify tells them.
+fn told(goods: &str, discrepancies: &[(&str, String)], status: &str, money: &[&str]) -> Value {
+    let line = json!({ "id": 5, "line_item_id": 11, "quantity": 1, "restock_type": "return", "subtotal_set": euros(goods) });
+    let adjustments = discrepancies
+        .iter()
+        .zip(70..)
+        .map(|((reason, amount), id)| json!({ "id": id, "kind": "refund_discrepancy", "reason": reason, "amount_set": euros(amount) }));
+    let transactions = money.iter().zip(80..).map(
+        |(amount, id)| json!({ "id": id, "kind": "refund", "status": status, "gateway": "bank", "amount": amount, "currency": "EUR" }),
+    );
+    json!({
+        "id": 4, "order_id": 1, "created_at": "2026-05-04T12:00:00Z", "refund_line_items": [line],
+        "order_adjustments": adjustments.collect::<Value>(), "transactions": transactions.collect::<Value>(),
+    })
+}
+
+fn lasting(body: &Value) -> Result<Vec<String>, String> {
+    let mapped = map(&shop(), "refunds/create", body.to_string().as_bytes()).map_err(|it| it.to_string())?;
+    let Mapped::Entities(mut entities) = mapped else { panic!("{body}") };
+    let Entity::Refund(refund) = entities.remove(0).body else { panic!("{body}") };
+    let lasting = refund.adjustments.iter().filter(|it| it.kind != RefundAdjustmentKind::PendingDiscrepancy);
+    Ok(lasting.map(|it| format!("{} {}", it.id, it.amount.shop.amount)).collect())
+}
+
+#[track_caller]
+fn check_settling(goods: &str, written: &[&str], money: &[&str], expected: &[&str]) {
+    let mut discrepancies: Vec<_> = written.iter().map(|it| ("Refund discrepancy", (*it).to_owned())).collect();
+    let expected: Vec<String> = expected.iter().map(|it| (*it).to_owned()).collect();
+    assert_eq!(lasting(&told(goods, &discrepancies, "pending", money)).as_ref(), Ok(&expected), "on its way");
+    discrepancies.extend(money.iter().map(|it| ("Pending refund discrepancy", format!("-{it}"))));
+    assert_eq!(lasting(&told(goods, &discrepancies, "success", money)).as_ref(), Ok(&expected), "moved");
+}
+
+#[test]
+fn a_refund_is_worth_the_same_before_its_money_moves_and_after() {
+    check_settling("277.61", &["277.61"], &["277.61"], &[]);
+    check_settling("0.00", &["-664.05", "664.05"], &["664.05"], &["70 664.05"]);
+    check_settling("99.00", &["49.00", "50.00"], &["50.00"], &["70 -49.00"]);
+    check_settling("99.00", &["50.00", "49.00"], &["50.00"], &["71 -49.00"]);
+    check_settling("100.00", &["50.00", "50.00"], &["50.00"], &["70 -50.00"]);
+    check_settling("50.00", &["20.00", "30.00"], &["20.00", "30.00"], &[]);
+    check_settling("50.00", &["50.00"], &["20.00", "30.00"], &[]);
+    let failed = told("99.00", &[("Refund discrepancy", "99.00".to_owned())], "failure", &["99.00"]);
+    assert_eq!(lasting(&failed), Ok(vec!["70 -99.00".to_owned()]), "nothing went back");
+}
+
+#[test]
+fn money_on_its_way_is_found_in_the_buyers_currency() {
+    let refund = refund(|it| {
+        let money = |amount: &str, code: &str| json!({ "amount": amount, "currency_code": code });
+        let set = json!({ "shop_money": money("1366.02", "CAD"), "presentment_money": money("1012.70", "USD") });
+        it["order_adjustments"] = json!([{ "id": 5, "kind": "refund_discrepancy", "reason": "Refund discrepancy", "amount_set": set }]);
+        it["transactions"] = json!([{ "id": 6, "kind": "refund", "status": "pending", "amount": "1012.70", "currency": "USD" }]);
+    });
+    assert_eq!(refund.adjustments[0].kind, RefundAdjustmentKind::PendingDiscrepancy);
+}
+
+#[test]
+fn parts_that_come_to_more_than_the_money_are_refused_where_shopify_says_the_difference() {
+    let body = told("99.00", &[("Refund discrepancy", "-1.00".to_owned())], "success", &["50.00"]);
+    assert_eq!(lasting(&body), Err("its parts come to 100.00 EUR, and 50.00 EUR went back".to_owned()));
+    let but = |change: &dyn Fn(&mut Value)| {
+        let mut body = body.clone();
+        change(&mut body);
+        lasting(&body).is_ok()
+    };
+    assert!(but(&|it| it["return"] = json!({ "id": 1 })), "a return has fees and exchanges");
+    assert!(but(&|it| it["transactions"][0]["gateway"] = json!("cash")), "cash is rounded");
+    assert!(but(&|it| it["transactions"] = json!([])), "no money moves");
+    assert!(but(&|it| it["order_adjustments"] = json!([])), "the rest may never have been paid");
 }
 
 #[test]

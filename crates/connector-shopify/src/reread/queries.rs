@@ -126,7 +126,7 @@ pub(super) const REFUND: Query = Query {
     text: concat!(
         "query TradewindRefund($id: ID!) { refund(id: $id) { id createdAt processedAt note order { id totalTipReceivedSet ",
         money!(),
-        " } totalRefundedSet ",
+        " } return { id } totalRefundedSet ",
         money!(),
         " duties { amountSet ",
         money!(),

@@ -26,6 +26,9 @@ pub(crate) struct Refund<'a> {
     #[serde(alias = "totalDutiesSet")]
     pub(crate) total_duties_set: Option<MoneySet>,
     pub(crate) transactions: List<Transaction<'a>>,
+    /// The return that it is of: a return has fees and exchanges of its own.
+    #[serde(rename = "return")]
+    pub(crate) of_return: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Debug, Default, Deserialize)]

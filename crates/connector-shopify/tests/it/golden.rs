@@ -179,7 +179,7 @@ fn a_refund_maps_alike_wherever_it_stands() {
     let expected = [
         "refund 3310000000000000041 of 9007199254740993004: Changed their mind",
         "line 6010000000000000041 of 7210000000000000041 [LAMP-OIL] 1 Cancel 72000000001 119.00 EUR tax 19.00 EUR",
-        "Shipping 1710000000000000041 shipping_refund 5.95 EUR tax 0.95 EUR",
+        "Shipping 1710000000000000041 shipping_refund 5.00 EUR tax 0.95 EUR",
         "payment 2210000000000000041 Refund Success 124.95 EUR by shopify_payments Visa (HG-1955-W.2)",
     ];
     assert_eq!(sketch::refund(refund(&alone[0])), expected.join("\n"));

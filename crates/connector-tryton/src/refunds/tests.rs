@@ -39,7 +39,12 @@ fn sold() -> Order {
 }
 
 fn check(refund: &Refund, part: Part, expected: &str) {
-    let cart = cart(refund, &sold(), part, &settings()).unwrap();
+    check_of(&sold(), refund, part, expected);
+}
+
+#[track_caller]
+fn check_of(order: &Order, refund: &Refund, part: Part, expected: &str) {
+    let cart = cart(refund, order, part, &settings()).unwrap();
     let lines: Vec<String> = cart
         .lines
         .iter()
@@ -65,6 +70,13 @@ fn goodwill_is_an_amount_and_shipping_is_a_product() {
     let goodwill = adjustment(RefundAdjustmentKind::Goodwill, "3.00", "0");
     let shipping = adjustment(RefundAdjustmentKind::Shipping, "4.00", "0.80");
     check(&refund(vec![], vec![goodwill, shipping]), Part::Main, "amount -1x3 [], product 7 -1x4 [1] = -7.80");
+}
+
+#[test]
+fn delivery_is_given_back_with_its_tax_where_prices_have_it_in_them_too() {
+    let included = order(&[Bought { cents: 1200, quantity: 1, discount: 0, rate: 1 }], 480, true);
+    let shipping = adjustment(RefundAdjustmentKind::Shipping, "4.00", "0.80");
+    check_of(&included, &refund(vec![], vec![shipping]), Part::Main, "product 7 -1x4 [1] = -4.80");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::money::{Currencies, Pair, short};
 use super::order::{
     AdjustmentKind, DiscountTarget, DiscountValue, FinancialStatus, ShopAllocation, ShopDiscount, ShopLine, ShopOrder, ShopRefund,
-    ShopShipping, ShopTax, ShopTransaction,
+    ShopShipping, ShopTax, ShopTransaction, TransactionStatus,
 };
 use super::rest::{gid, utc};
 
@@ -288,7 +288,7 @@ impl ShopOrder {
                     "__typename": "RefundShippingLine",
                     "id": gid("RefundShippingLine", it.id),
                     "shippingLine": self.shipping.first().map(|it| self.shipping_to_graphql(it)),
-                    "subtotalAmountSet": of.bag(-it.amount),
+                    "subtotalAmountSet": of.bag(-self.net(it)),
                     "taxAmountSet": of.bag(-it.tax),
                 })),
                 AdjustmentKind::Goodwill | AdjustmentKind::Pending => adjustments.push(json!({
@@ -296,7 +296,7 @@ impl ShopOrder {
                     "id": gid("OrderAdjustment", it.id),
                     "amountSet": of.bag(it.amount),
                     "taxAmountSet": of.bag(it.tax),
-                    "reason": if it.kind == AdjustmentKind::Pending { "PENDING_REFUND_DISCREPANCY" } else { "REFUND_DISCREPANCY" },
+                    "reason": it.reason.to_uppercase().replace(' ', "_"),
                 })),
             }
         }
@@ -314,7 +314,8 @@ impl ShopOrder {
                 "lineItem": self.line(it.line).map(|line| self.line_to_graphql(line)),
             })
         });
-        let moved: Pair = refund.transactions.iter().map(|it| it.amount).sum();
+        let has_moved = |it: &&ShopTransaction| it.status == TransactionStatus::Success;
+        let moved: Pair = refund.transactions.iter().filter(has_moved).map(|it| it.amount).sum();
         json!({
             "__typename": "Refund",
             "id": gid("Refund", refund.id),

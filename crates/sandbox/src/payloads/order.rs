@@ -168,7 +168,7 @@ pub enum AdjustmentKind {
     Shipping,
     /// Money for nothing: negative.
     Goodwill,
-    /// Positive, as much as the refund's money that has not moved yet; goes away with it.
+    /// Positive, as much as the refund's money that has not moved yet; once it has, there is one that is negative beside it.
     Pending,
 }
 

@@ -358,11 +358,11 @@ impl ShopOrder {
             "id": adjustment.id,
             "order_id": self.id,
             "refund_id": refund,
-            "amount": of.plain(adjustment.amount),
+            "amount": of.plain(self.net(adjustment)),
             "tax_amount": of.plain(adjustment.tax),
             "kind": if adjustment.kind == AdjustmentKind::Shipping { "shipping_refund" } else { "refund_discrepancy" },
             "reason": adjustment.reason,
-            "amount_set": of.set(adjustment.amount),
+            "amount_set": of.set(self.net(adjustment)),
             "tax_amount_set": of.set(adjustment.tax),
         })
     }
@@ -371,7 +371,7 @@ impl ShopOrder {
         json!({
             "id": adjustment.id,
             "shipping_line": self.shipping.first().map(|it| self.shipping_to_rest(it)),
-            "subtotal_amount_set": self.currencies.set(-adjustment.amount),
+            "subtotal_amount_set": self.currencies.set(-self.net(adjustment)),
         })
     }
 }

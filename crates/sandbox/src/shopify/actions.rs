@@ -125,8 +125,8 @@ impl Shop {
 
     /// The money of a pending refund moves.
     pub fn settle_refund(&self, order: u64, refund: u64) -> Result<Happened, ActionError> {
-        self.change(order, |order, _, act| {
-            if !order.settle_refund(refund, act.at.trunc_subsecs(0)) {
+        self.change(order, |order, world, act| {
+            if !order.settle_refund(refund, world.generator.ids(), act.at.trunc_subsecs(0)) {
                 return Err(ActionError::Refund(refund));
             }
             let moved = order.refund_of(refund).map(|it| it.transactions.clone()).unwrap_or_default();

@@ -9,6 +9,7 @@ use domain::{AggregateKey, ConnectionId, EntityKind, EntityRef};
 use fault::{Class, Fault};
 use pipeline::{OutRecord, Record};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::core::sweep::FoundBy;
 
@@ -145,11 +146,16 @@ pub fn read(record: &Record) -> Result<Raw, Fault> {
 }
 
 /// What a good delivery must be about to supersede a dead one: the same aggregate, by the same kind of topic. A good order says
-/// nothing about a refund that could not be read.
+/// nothing about a refund that could not be read, and a good refund nothing about another one of its order: which one a refund is,
+/// only a body says that can be read, so none supersedes another than its own twin.
 pub fn subject(record: &Record) -> Option<String> {
     let topic = record.headers.text(headers::SOURCE_TOPIC)?;
     let family = topic.split('/').next().unwrap_or(topic);
-    Some(format!("{}#{family}", record.key_text()))
+    let subject = format!("{}#{family}", record.key_text());
+    Some(match family {
+        "refunds" => format!("{subject}#{}", Uuid::new_v5(&Uuid::NAMESPACE_OID, &record.value)),
+        _ => subject,
+    })
 }
 
 /// As of when it tells, as text that sorts: all that is known of its version before it is mapped.
@@ -218,6 +224,23 @@ mod tests {
         assert_eq!((delivery.triggered_at, delivery.read_at, delivery.received_at), (Some(at(0)), None, at(1)));
         assert_eq!(subject(&record).as_deref(), Some("shop-eu/order/1#orders"));
         assert_eq!(version(&record), Some(time(at(0))), "when it happened, not when it came");
+    }
+
+    #[test]
+    fn a_refund_speaks_for_no_other_refund_of_its_order() {
+        let refund = |identity: &str, body: &'static str| {
+            let facts = DeliveryFacts {
+                topic: "refunds/create".to_owned(),
+                identity: identity.to_owned(),
+                aggregate: AggregateKey::order(&shop(), "1"),
+                triggered_at: Some(at(0)),
+                api_version: None,
+            };
+            subject(&record(of_webhook("raw", &shop(), &facts, Bytes::from_static(body.as_bytes()), at(1)))).unwrap()
+        };
+        assert_ne!(refund("w-1", r#"{"id":1}"#), refund("w-2", r#"{"id":2}"#));
+        assert_eq!(refund("w-1", r#"{"id":1}"#), refund("w-2", r#"{"id":1}"#), "told once more");
+        assert!(refund("w-1", "no JSON").starts_with("shop-eu/order/1#refunds#"));
     }
 
     #[test]

@@ -85,8 +85,7 @@ impl ShopOrder {
             let status = if wish.pending { TransactionStatus::Pending } else { TransactionStatus::Success };
             refund.transactions.push(self.money_back(amount, status, ids, at));
             if wish.pending {
-                let reason = "Pending refund discrepancy".to_owned();
-                refund.adjustments.push(ShopAdjustment { id: ids.draw(), kind: AdjustmentKind::Pending, reason, amount, tax: Pair::ZERO });
+                refund.adjustments.push(pending(ids, amount, "Refund discrepancy"));
             }
         }
         self.updated_at = at;
@@ -95,12 +94,13 @@ impl ShopOrder {
     }
 
     /// A pending refund's money moves. False: there is none.
-    pub fn settle_refund(&mut self, refund: u64, at: DateTime<Utc>) -> bool {
+    pub fn settle_refund(&mut self, refund: u64, ids: &mut Ids, at: DateTime<Utc>) -> bool {
         let Some(refund) = self.refunds.iter_mut().find(|it| it.id == refund) else { return false };
         let Some(pending) = refund.transactions.iter_mut().find(|it| it.status == TransactionStatus::Pending) else { return false };
         pending.status = TransactionStatus::Success;
         pending.at = at;
-        refund.adjustments.retain(|it| it.kind != AdjustmentKind::Pending);
+        let moved = pending.amount;
+        refund.adjustments.push(self::pending(ids, -moved, "Pending refund discrepancy"));
         self.updated_at = at;
         true
     }
@@ -224,6 +224,10 @@ impl ShopOrder {
 }
 
 /// What is given back beyond goods and delivery.
+fn pending(ids: &mut Ids, amount: Pair, reason: &str) -> ShopAdjustment {
+    ShopAdjustment { id: ids.draw(), kind: AdjustmentKind::Pending, reason: reason.to_owned(), amount, tax: Pair::ZERO }
+}
+
 fn discrepancy(ids: &mut Ids, more: Pair) -> ShopAdjustment {
     let (kind, reason) = (AdjustmentKind::Goodwill, "Refund discrepancy".to_owned());
     ShopAdjustment { id: ids.draw(), kind, reason, amount: -more, tax: Pair::ZERO }

@@ -3,8 +3,8 @@
 use crate::payloads::money::{Currencies, Pair};
 
 use super::{
-    AdjustmentKind, FinancialStatus, ShopLine, ShopOrder, ShopRefund, ShopRefundLine, ShopShipping, ShopTax, TransactionKind,
-    TransactionStatus,
+    AdjustmentKind, FinancialStatus, ShopAdjustment, ShopLine, ShopOrder, ShopRefund, ShopRefundLine, ShopShipping, ShopTax,
+    TransactionKind, TransactionStatus,
 };
 
 impl ShopLine {
@@ -73,6 +73,11 @@ impl ShopRefund {
 }
 
 impl ShopOrder {
+    /// As Shopify tells it: refunded delivery is without tax, also where prices have it in them.
+    pub(in crate::payloads) fn net(&self, it: &ShopAdjustment) -> Pair {
+        it.amount - if self.taxes_included { it.tax } else { Pair::ZERO }
+    }
+
     pub fn lines_total(&self) -> Pair {
         self.lines.iter().map(ShopLine::total).sum()
     }
