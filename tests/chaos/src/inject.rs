@@ -25,6 +25,7 @@ pub(crate) async fn inject(it: &Installation, parts: &mut Breakable, fault: &Fau
     }
     match fault {
         Fault::SessionsEnded => end_sessions(it, lasting).await,
+        Fault::SessionsRefused => refuse_sessions(it, lasting).await,
         Fault::TableLocked => lock(it, lasting).await,
         _ => {
             begin(it, parts, fault, lasting).await?;
@@ -56,6 +57,9 @@ async fn begin(it: &Installation, parts: &mut Breakable, fault: &Fault, lasting:
         Fault::Frozen(program, which) => parts.process(*program, *which).service().freeze(),
         Fault::Erp(Answer::Flaps) => it.erp.flap(lasting / 4, lasting / 4, 2),
         Fault::Erp(answer) => {
+            if *answer == Answer::AppliedUnseen {
+                it.erp.set_lookup_lag(UNSEEN);
+            }
             for rule in rules(*answer) {
                 it.erp.fault(rule.always().lasting(lasting))?;
             }
@@ -65,7 +69,9 @@ async fn begin(it: &Installation, parts: &mut Breakable, fault: &Fault, lasting:
         Fault::ShopFails => {
             it.shop.plan().add(Rule::new(Spoiled::status(503)).share(0.5).always().lasting(lasting))?;
         }
-        Fault::SessionsEnded | Fault::TableLocked | Fault::Within(..) => anyhow::bail!("{fault:?} has nothing within it"),
+        Fault::SessionsEnded | Fault::SessionsRefused | Fault::TableLocked | Fault::Within(..) => {
+            anyhow::bail!("{fault:?} has nothing within it")
+        }
     }
     Ok(())
 }
@@ -80,11 +86,15 @@ async fn end(it: &Installation, parts: &mut Breakable, fault: &Fault) -> anyhow:
         Fault::Killed(program, which) | Fault::Ended(program, which) => parts.process(*program, *which).service().restart(),
         Fault::Frozen(program, which) => parts.process(*program, *which).service().thaw(),
         Fault::Erp(Answer::Flaps) => it.erp.restore().await,
+        Fault::Erp(Answer::AppliedUnseen) => it.erp.set_lookup_lag(Duration::ZERO),
         Fault::WebhooksLost => drop(it.shop.lose()),
         _ => {}
     }
     Ok(())
 }
+
+/// Well below the time after which we look (`look_after`, 2 s here): an ERP that hides what it has done for longer takes it twice.
+const UNSEEN: Duration = Duration::from_secs(1);
 
 /// All done, or the rest left to the next start: with a broker or a database that is just back, not everything can be brought
 /// to its end within the grace period.
@@ -100,6 +110,18 @@ async fn end_sessions(it: &Installation, lasting: Duration) -> anyhow::Result<()
         sleep(Duration::from_millis(200)).await;
     }
     Ok(())
+}
+
+/// What PostgreSQL says where all its sessions are taken; whoever may do everything is let in.
+async fn refuse_sessions(it: &Installation, lasting: Duration) -> anyhow::Result<()> {
+    let room = async |sessions: i32| {
+        let sql = format!("do $$ begin execute format('alter database %I connection limit {sessions}', current_database()); end $$");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(it.store.pool()).await.context("the room for sessions is set")
+    };
+    room(0).await?;
+    let ended = end_sessions(it, lasting).await;
+    room(-1).await?;
+    ended
 }
 
 /// In one transaction of somebody who takes their time.
@@ -121,7 +143,7 @@ fn rules(answer: Answer) -> Vec<Rule> {
         Answer::TooMany => share(Spoiled::retry_later(429, RetryAfter::Seconds(1))),
         Answer::Unauthorized => vec![Rule::new(Spoiled::status(401))],
         Answer::AppliedSilence => applied(Spoiled::Silence),
-        Answer::AppliedReset => applied(Spoiled::Reset),
+        Answer::AppliedReset | Answer::AppliedUnseen => applied(Spoiled::Reset),
         Answer::AppliedFails => applied(Spoiled::status(500)),
         Answer::LoginPage => share(Spoiled::LoginPage),
         Answer::HalfBody => share(Spoiled::HalfBody),

@@ -72,6 +72,8 @@ pub(crate) enum Fault {
     PostgresFrozen,
     /// Every session of ours is ended, in the middle of whatever it does.
     SessionsEnded,
+    /// The same, and there is no room for others.
+    SessionsRefused,
     /// Somebody locks a table that everybody writes to.
     TableLocked,
     /// The way between two parties.
@@ -107,6 +109,8 @@ pub(crate) enum Answer {
     AppliedSilence,
     AppliedReset,
     AppliedFails,
+    /// Carried out, then reset, and no search shows it for a second.
+    AppliedUnseen,
     LoginPage,
     HalfBody,
     CutOff,
@@ -249,7 +253,7 @@ fn plan_one(draw: &mut StdRng, part: Part) -> Planned {
     let (fault, longest) = match part {
         Part::Kafka => (if draw.random_bool(0.6) { Fault::KafkaKilled } else { Fault::KafkaFrozen }, 10.0),
         Part::Postgres => (if draw.random_bool(0.6) { Fault::PostgresKilled } else { Fault::PostgresFrozen }, 8.0),
-        Part::Database => (if draw.random_bool(0.5) { Fault::SessionsEnded } else { Fault::TableLocked }, 4.0),
+        Part::Database => ([Fault::SessionsEnded, Fault::SessionsRefused, Fault::TableLocked][draw.random_range(0..3)].clone(), 4.0),
         Part::Shop => ([Fault::ShopThrottles, Fault::ShopFails, Fault::WebhooksLost][draw.random_range(0..3)].clone(), 3.0),
         Part::Erp => (Fault::Erp(*ANSWERS.choose(draw).expect("there are some")), 6.0),
         Part::Way => (Fault::Way(*Edge::ALL.choose(draw).expect("there are five"), toxic(draw)), 5.0),
@@ -286,7 +290,7 @@ fn toxic(draw: &mut StdRng) -> Toxic {
     }
 }
 
-const ANSWERS: [Answer; 16] = [
+const ANSWERS: [Answer; 17] = [
     Answer::Fails,
     Answer::Away,
     Answer::AwayUntil,
@@ -295,6 +299,7 @@ const ANSWERS: [Answer; 16] = [
     Answer::AppliedSilence,
     Answer::AppliedReset,
     Answer::AppliedFails,
+    Answer::AppliedUnseen,
     Answer::LoginPage,
     Answer::HalfBody,
     Answer::CutOff,
