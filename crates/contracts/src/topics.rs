@@ -105,6 +105,12 @@ pub fn table<'a>(targets: impl IntoIterator<Item = &'a TargetId>) -> Vec<Topic> 
     topics
 }
 
+/// Topics whose records nobody has to answer for. Names without prefix.
+pub fn unanswered() -> Vec<String> {
+    let answered = consumers([]);
+    table([]).into_iter().map(|it| it.name).filter(|name| !answered.iter().any(|(topic, _)| topic == name)).collect()
+}
+
 /// Which group must answer for every record of which topic: what the account is drawn up by. Names without prefix.
 pub fn consumers<'a>(targets: impl IntoIterator<Item = &'a TargetId>) -> Vec<(String, String)> {
     let mut pairs: Vec<(String, String)> = [
@@ -137,6 +143,11 @@ pub mod groups {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_answers_for_is_what_nobody_reads() {
+        assert_eq!(unanswered(), [PRODUCTS, PRICES, AVAILABILITY, SHIPMENTS, PAYMENTS, DEAD_LETTERS]);
+    }
 
     #[test]
     fn every_kind_of_entity_has_its_topic_in_the_table() {

@@ -50,6 +50,8 @@ pub struct Scope {
     pub mapper: String,
     /// Which group must answer for the records of which topic; the raw topic is not among them.
     pub consumers: Vec<(String, String)>,
+    /// Topics whose records nobody has to answer for. Those of any other topic are missing: nobody is known for them.
+    pub unanswered: Vec<String>,
     pub progress: Vec<Progress>,
 }
 
@@ -294,22 +296,28 @@ const OBLIGATIONS: &str = "
         full join (select ce_id, source, kind, aggregate, state, code, first_failed_at, last_failed_at
                    from letters.letter where grp = $7) l using (ce_id)
         union all
-        select c.grp, o.out_id, coalesce(d.source, l.source, split_part(p.aggregate, '/', 1), '*'),
+        select coalesce(c.grp, o.topic), o.out_id, coalesce(d.source, l.source, split_part(p.aggregate, '/', 1), '*'),
                coalesce(d.kind, l.kind, p.kind, 'raw'), coalesce(d.aggregate, l.aggregate, p.aggregate, ''),
                coalesce(account.state(l.state, d.state, d.unpublished),
-                        case when o.\"offset\" < coalesce(g.committed, 0) then 'missing'
+                        case when c.topic is null or o.\"offset\" < coalesce(g.committed, 0) then 'missing'
                              -- The broker was asked a moment ago, and had written it long before.
                              when o.\"offset\" >= g.\"end\" and o.published_at < now() - interval '5 minutes' then 'missing'
                              else 'in_flight' end),
-               case when d.ce_id is null and l.ce_id is null then 'unread' else account.reason(l.state, l.code, d.reason) end,
+               case when c.topic is null then 'no_consumer' when d.ce_id is null and l.ce_id is null then 'unread'
+                    else account.reason(l.state, l.code, d.reason) end,
                o.published_at,
                coalesce(l.last_failed_at, d.decided_at, o.published_at)
         from account.output o
-        join consumer c on c.topic = o.topic
+        -- Without a group: nobody has to answer. Without a row: the settings forgot somebody.
+        left join consumer c on c.topic = o.topic
         left join account.decision d on d.grp = c.grp and d.ce_id = o.out_id
         left join letters.letter l on l.grp = c.grp and l.ce_id = o.out_id
         left join account.decision p on p.grp = o.grp and p.ce_id = o.ce_id
-        left join progress g on g.grp = c.grp and g.topic = o.topic and g.partition = o.partition)";
+        left join progress g on g.grp = c.grp and g.topic = o.topic and g.partition = o.partition
+        where c.topic is null or c.grp is not null)";
+
+/// Why what was produced for somebody whom nobody named is missing.
+const NOBODY: &str = "no_consumer";
 
 /// From the first moment, up to the second.
 const IN_WINDOW: &str = "($8::timestamptz is null or taken_at >= $8) and ($9::timestamptz is null or taken_at < $9)";
@@ -318,9 +326,11 @@ type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArgume
 
 fn bound<'q>(query: Query<'q>, scope: &Scope, part: &Part) -> Query<'q> {
     let progress = &scope.progress;
+    let answered = scope.consumers.iter().map(|(topic, group)| (topic.clone(), Some(group.clone())));
+    let (topics, groups): (Vec<_>, Vec<_>) = answered.chain(scope.unanswered.iter().map(|topic| (topic.clone(), None))).unzip();
     query
-        .bind(scope.consumers.iter().map(|it| it.0.clone()).collect::<Vec<_>>())
-        .bind(scope.consumers.iter().map(|it| it.1.clone()).collect::<Vec<_>>())
+        .bind(topics)
+        .bind(groups)
         .bind(progress.iter().map(|it| it.group.clone()).collect::<Vec<_>>())
         .bind(progress.iter().map(|it| it.topic.clone()).collect::<Vec<_>>())
         .bind(progress.iter().map(|it| it.partition).collect::<Vec<_>>())
@@ -361,9 +371,10 @@ async fn raw_is_contiguous(store: &Store, scope: &Scope) -> Result<Check, Error>
 /// Check 2: every record below a group's commit has that group's row: a decision, or a letter.
 fn records_are_answered(counted: &[Counted]) -> Check {
     let missing: Vec<_> = counted.iter().filter(|it| it.line.state == "missing").collect();
-    let detail = missing
-        .iter()
-        .map(|Counted { line, whole, .. }| format!("{}: {whole} {} of {} have no answer", line.group, line.kind, line.source));
+    let detail = missing.iter().map(|Counted { line, whole, .. }| {
+        let why = if line.reason.as_deref() == Some(NOBODY) { "are for somebody whom the settings do not name" } else { "have no answer" };
+        format!("{}: {whole} {} of {} {why}", line.group, line.kind, line.source)
+    });
     Check {
         of: CheckOf::Answers,
         name: "every record below a commit has its group's answer",

@@ -71,7 +71,43 @@ fn pending(row: &sqlx::postgres::PgRow) -> Result<Pending, Error> {
     Ok(Pending { id: row.try_get("id")?, record: decode_record(row.try_get("record")?)?, since: row.try_get("created_at")? })
 }
 
-pub async fn mark_outcomes(store: &Store, ids: &[i64]) -> Result<(), Error> {
-    sqlx::query("update letters.outbox set published_at = now() where id = any($1)").bind(ids).execute(store.pool()).await?;
+/// Notes where outcomes lie: their readers have to answer for them.
+pub async fn mark_outcomes(store: &Store, produced: &[(i64, pipeline::Position)]) -> Result<(), Error> {
+    let sql = "with done as (
+                 update letters.outbox o set published_at = now()
+                 from unnest($1::bigint[], $2::uuid[], $3::text[], $4::int[], $5::bigint[]) as i (id, out_id, topic, partition, \"offset\")
+                 where o.id = i.id and o.published_at is null returning i.out_id, i.topic, i.partition, i.\"offset\")
+               insert into letters.output (out_id, ce_id, grp, topic, partition, \"offset\")
+               select out_id, out_id, 'dead-letter-replayer', topic, partition, \"offset\" from done where out_id is not null
+               on conflict (out_id) do nothing";
+    sqlx::query(sql)
+        .bind(produced.iter().map(|it| it.0).collect::<Vec<_>>())
+        .bind(produced.iter().map(|it| it.1.event_id).collect::<Vec<_>>())
+        .bind(produced.iter().map(|it| it.1.partition.topic.to_string()).collect::<Vec<_>>())
+        .bind(produced.iter().map(|it| it.1.partition.number).collect::<Vec<_>>())
+        .bind(produced.iter().map(|it| it.1.offset).collect::<Vec<_>>())
+        .execute(store.pool())
+        .await?;
     Ok(())
+}
+
+/// What is stored for others to hear and is not known to be produced.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Untold {
+    /// `outcomes` of what people did, or `copies` of dead letters.
+    pub kind: String,
+    pub records: i64,
+    /// How long the oldest has been waiting; zero without any.
+    pub oldest_seconds: f64,
+}
+
+pub async fn untold(store: &Store) -> Result<Vec<Untold>, Error> {
+    let sql = "select kind, records, greatest(age, 0)::float8 from (
+                 select 1 as n, 'outcomes' as kind, count(*) as records, coalesce(extract(epoch from now() - min(created_at)), 0) as age
+                 from letters.outbox where published_at is null
+                 union all
+                 select 2, 'copies', count(*), coalesce(extract(epoch from now() - min(last_failed_at)), 0)
+                 from letters.letter where published_at is null and state = 'dead') u order by n";
+    let rows: Vec<(String, i64, f64)> = sqlx::query_as(sql).fetch_all(store.pool()).await?;
+    Ok(rows.into_iter().map(|(kind, records, oldest_seconds)| Untold { kind, records, oldest_seconds }).collect())
 }

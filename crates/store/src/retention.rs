@@ -36,6 +36,8 @@ pub struct Answered {
 pub enum Sweep {
     /// Where a schema's outputs to one topic lie, when all consumers have answered.
     Outputs(Owner, Answered),
+    /// The same of outcomes of what people did.
+    Told(Answered),
     /// Raw records of deliveries, with the mapper's decisions: by them a repeat is told.
     Deliveries,
     /// Decisions of the other groups.
@@ -55,8 +57,10 @@ impl Sweep {
     /// can say who has to answer for them.
     pub fn all(topics: &[Answered]) -> Vec<Self> {
         let outputs = topics.iter().flat_map(|topic| Owner::ALL.map(|owner| Self::Outputs(owner, topic.clone())));
+        let told = topics.iter().cloned().map(Self::Told);
         let decisions = Owner::ALL.into_iter().filter(|it| *it != Owner::Ingest).map(Self::Decisions);
         outputs
+            .chain(told)
             .chain([Self::Deliveries])
             .chain(decisions)
             .chain([Self::Steps, Self::Captures, Self::Outcomes, Self::LetterBodies])
@@ -66,7 +70,7 @@ impl Sweep {
     /// A short, closed set of names.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Outputs(..) => "outputs",
+            Self::Outputs(..) | Self::Told(_) => "outputs",
             Self::Deliveries => "deliveries",
             Self::Decisions(_) => "decisions",
             Self::Steps => "steps",
@@ -80,7 +84,7 @@ impl Sweep {
         match self {
             Self::Deliveries | Self::Outputs(Owner::Ingest, _) => ages.deliveries,
             Self::LetterBodies => ages.letters,
-            Self::Outputs(..) | Self::Decisions(_) | Self::Steps | Self::Captures | Self::Outcomes => ages.settled,
+            Self::Outputs(..) | Self::Told(_) | Self::Decisions(_) | Self::Steps | Self::Captures | Self::Outcomes => ages.settled,
         }
     }
 
@@ -95,7 +99,7 @@ impl Sweep {
         }
         let query = sqlx::query_scalar(self.sql()).bind(age).bind(limit);
         let query = match self {
-            Self::Outputs(_, answered) => query.bind(&answered.topic).bind(&answered.groups),
+            Self::Outputs(_, answered) | Self::Told(answered) => query.bind(&answered.topic).bind(&answered.groups),
             _ => query,
         };
         let gone: i64 = query.fetch_one(tx).await?;
@@ -105,6 +109,7 @@ impl Sweep {
     fn sql(&self) -> AssertSqlSafe<String> {
         match self {
             Self::Outputs(owner, _) => owner.sql(OUTPUTS),
+            Self::Told(_) => AssertSqlSafe(OUTPUTS.replace("{schema}", "letters")),
             Self::Decisions(owner) => owner.sql(DECISIONS),
             Self::Deliveries => AssertSqlSafe(DELIVERIES.to_owned()),
             Self::Steps => AssertSqlSafe(STEPS.to_owned()),
@@ -191,7 +196,7 @@ const DELIVERIES: &str = "
 const STEPS: &str = "
     with old as (
       select s.target, s.op_key, s.step from effects.effect_step s join effects.effect e using (target, op_key)
-      where e.state = 'applied' and e.settled_at < now() - $1 and s.state = 'confirmed' and s.lease_until < now()
+      where e.state = 'applied' and e.settled_at < now() - $1 and s.state = 'confirmed' and s.updated_at < now() - $1 and s.lease_until < now()
       limit $2),
     gone as (
       delete from effects.effect_step s using old

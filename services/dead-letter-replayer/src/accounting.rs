@@ -12,6 +12,7 @@ use opentelemetry::metrics::Gauge;
 use opentelemetry::{KeyValue, global};
 use store::Store;
 use store::account::{Account, Cursor, Items, Part, Progress, Scope};
+use store::outbox::Untold;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -71,6 +72,7 @@ impl Accountant {
             raw_topic: self.bus.topic(topics::RAW),
             mapper: groups::MAPPER.to_owned(),
             consumers: consumers.map(|(topic, group)| (self.bus.topic(topic), group.clone())).collect(),
+            unanswered: topics::unanswered().iter().map(|it| self.bus.topic(it)).collect(),
             progress,
         })
     }
@@ -91,6 +93,8 @@ impl Accountant {
     }
 
     async fn turn(&self, metrics: &mut Metrics) -> Result<(), Fault> {
+        // First: it may be Kafka that they wait for.
+        metrics.show_untold(&store::outbox::untold(&self.store).await?);
         let scope = self.scope().await?;
         metrics.show_progress(&scope.progress);
         metrics.show(&store::account::account(&self.store, &scope).await?);
@@ -118,6 +122,8 @@ struct Metrics {
     lag: Gauge<u64>,
     next: Gauge<u64>,
     waiting: Gauge<u64>,
+    untold: Gauge<u64>,
+    untold_age: Gauge<f64>,
     /// Whatever was ever shown: what a later turn has nothing of must read zero.
     shown: BTreeSet<Of>,
 }
@@ -133,6 +139,14 @@ impl Metrics {
             waiting: meter
                 .u64_gauge("tradewind_waiting_letters")
                 .with_description("Letters that are tried again by themselves, by group; in flight in the account")
+                .build(),
+            untold: meter
+                .u64_gauge("tradewind_untold_records")
+                .with_description("Outcomes and copies of letters that are stored and not produced")
+                .build(),
+            untold_age: meter
+                .f64_gauge("tradewind_untold_oldest_seconds")
+                .with_description("How long the oldest of them has been waiting")
                 .build(),
             balanced: meter.u64_gauge("tradewind_account_balanced").with_description("1 while both checks of the account hold").build(),
             checks: meter
@@ -165,6 +179,14 @@ impl Metrics {
             ];
             self.lag.record((it.end - it.next()).max(0).unsigned_abs(), &labels);
             self.next.record(it.next().unsigned_abs(), &labels);
+        }
+    }
+
+    fn show_untold(&self, untold: &[Untold]) {
+        for it in untold {
+            let labels = [KeyValue::new("kind", it.kind.clone())];
+            self.untold.record(it.records.unsigned_abs(), &labels);
+            self.untold_age.record(it.oldest_seconds, &labels);
         }
     }
 

@@ -48,18 +48,21 @@ impl Relay {
         let pending = outbox::pending_outcomes(&self.store, ROWS).await?;
         let (mut done, mut failed) = (Vec::with_capacity(pending.len()), None);
         for it in &pending {
-            match self.is_out(&it.record).await {
-                Ok(true) => {
+            match self.producer.produce(&it.record).await.map_err(Fault::from) {
+                Ok(position) => {
                     reach(Point::OutcomeProduced);
-                    done.push(it.id);
+                    done.push((it.id, position));
                 }
-                Ok(false) => {}
                 Err(fault) => {
+                    let is_of_this = concerns_one(&fault);
                     failed = Some(fault);
-                    break;
+                    if !is_of_this {
+                        break;
+                    }
                 }
             }
         }
+        // What is out is noted although another one is not.
         if !done.is_empty() {
             outbox::mark_outcomes(&self.store, &done).await?;
         }
@@ -67,25 +70,18 @@ impl Relay {
     }
 
     async fn copies(&self) -> Result<(), Fault> {
+        let mut failed = None;
         for letter in letters::unpublished(&self.store, ROWS).await? {
-            if self.is_out(&self.copy(&letter)).await? {
-                reach(Point::CopyProduced);
-                letters::mark_published(&self.store, &letter.letter).await?;
+            match self.producer.produce(&self.copy(&letter)).await.map_err(Fault::from) {
+                Ok(_) => {
+                    reach(Point::CopyProduced);
+                    letters::mark_published(&self.store, &letter.letter).await?;
+                }
+                Err(fault) if concerns_one(&fault) => failed = Some(fault),
+                Err(fault) => return Err(fault),
             }
         }
-        Ok(())
-    }
-
-    /// False: Kafka refuses this very record. It stays where it is, is tried again at the next turn, and keeps no other one back.
-    async fn is_out(&self, record: &OutRecord) -> Result<bool, Fault> {
-        match self.producer.produce(record).await.map_err(Fault::from) {
-            Ok(_) => Ok(true),
-            Err(fault) if fault.class.answer() == Answer::Letter => {
-                tracing::error!(code = fault.code, topic = %record.topic, error = %fault, "Kafka refuses what a letter tells");
-                Ok(false)
-            }
-            Err(fault) => Err(fault),
-        }
+        failed.map_or(Ok(()), Err)
     }
 
     /// The original key, value and headers, and ours beside them. A copy that is too large goes without its value.
@@ -107,6 +103,11 @@ impl Relay {
             timestamp_ms: letter.last_failed_at.timestamp_millis(),
         }
     }
+}
+
+/// Kafka refuses this very record. It stays where it is, is tried again at the next turn, and keeps no other one back.
+fn concerns_one(fault: &Fault) -> bool {
+    fault.class.answer() == Answer::Letter
 }
 
 /// One header per field; a re-failure replaces them, nothing is appended.

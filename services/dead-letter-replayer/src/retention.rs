@@ -6,11 +6,11 @@ use std::time::Duration;
 use bus::BusSettings;
 use contracts::topics;
 use domain::TargetId;
-use opentelemetry::metrics::Counter;
+use opentelemetry::metrics::{Counter, Gauge};
 use opentelemetry::{KeyValue, global};
 use store::effects::Sole;
 use store::retention::{Ages, Answered, Sweep};
-use store::{Error, Store, retention};
+use store::{Error, Store, letters, retention};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::RetentionSettings;
@@ -20,15 +20,19 @@ pub struct Keeper {
     sweeps: Vec<Sweep>,
     settings: RetentionSettings,
     deleted: Counter<u64>,
+    audit_whole: Gauge<u64>,
 }
 
 impl Keeper {
     pub fn new(store: Store, bus: &BusSettings, targets: &[TargetId], settings: RetentionSettings) -> Self {
-        let deleted = global::meter("tradewind")
+        let meter = global::meter("tradewind");
+        let deleted = meter
             .u64_counter("tradewind_retention_rows")
             .with_description("Rows that were settled long ago and deleted, by what they were")
             .build();
-        Self { store, sweeps: Sweep::all(&answered(bus, targets)), settings, deleted }
+        let audit_whole =
+            meter.u64_gauge("tradewind_audit_whole").with_description("1 while what people did with letters is a whole chain").build();
+        Self { store, sweeps: Sweep::all(&answered(bus, targets)), settings, deleted, audit_whole }
     }
 
     /// Until stopped; what fails is tried again at the next turn.
@@ -54,10 +58,23 @@ impl Keeper {
                 tracing::warn!(error = %fault::Fault::from(error), what = sweep.name(), "some old rows are deleted later");
             }
             if stop.is_cancelled() || !sole.is_ours().await? {
-                break;
+                return Ok(deleted);
             }
         }
+        if let Err(error) = self.verify_audit().await {
+            tracing::warn!(error = %fault::Fault::from(error), "the audit trail of letters is looked at later");
+        }
         Ok(deleted)
+    }
+
+    /// The first row of the audit trail that does not follow from the one before it. Reads all of it.
+    pub async fn verify_audit(&self) -> Result<Option<i64>, Error> {
+        let broken = letters::verify_audit(&self.store).await?;
+        self.audit_whole.record(u64::from(broken.is_none()), &[]);
+        if let Some(row) = broken {
+            tracing::error!(row, runbook = "docs/runbooks/audit-broken.md", "somebody changed the audit trail of letters");
+        }
+        Ok(broken)
     }
 
     async fn sweep(

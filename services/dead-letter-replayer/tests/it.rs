@@ -12,9 +12,10 @@ use contracts::proto::replay::v1::replay_service_client::ReplayServiceClient;
 use contracts::topics::{self, Parking, groups};
 use contracts::wire::{Change, ChangeKind, Changed, Entity, Outcome, OutcomeState, Wire as _};
 use dead_letter_replayer::Settings;
+use dead_letter_replayer::accounting::Accountant;
 use dead_letter_replayer::config::{ApiSettings, RelaySettings, RetentionSettings};
 use dead_letter_replayer::retention::Keeper;
-use domain::{AggregateKey, ConnectionId, Customer, EntityKind, EntityRef, ErpCommand, Operation, OperationKey};
+use domain::{AggregateKey, ConnectionId, Customer, EntityKind, EntityRef, ErpCommand, Operation, OperationKey, TargetId};
 use fault::{Class, Fault};
 use pipeline::{Origin, Partition, Record, Source as _, SourceEvent};
 use service_kit::{AdminSettings, Exit, Life, TelemetrySettings, Validate as _};
@@ -196,6 +197,10 @@ async fn a_replay_and_a_discard_tell_others_what_became_of_the_command() {
     assert_eq!(bench.client.discard_letter(discard).await.unwrap().into_inner().discarded, 1);
 
     let outcomes: Vec<_> = bench.produced(topics::OUTCOMES, 2).await.iter().map(|it| Outcome::decode(&it.value).unwrap()).collect();
+    // Where they lie is noted: the router and the stock have to answer for them.
+    let noted = "select count(*) from letters.output where topic = 'tradewind.outcomes.v1'";
+    let noted = async || sqlx::query_scalar::<_, i64>(noted).fetch_one(bench.store.pool()).await.unwrap();
+    testkit::eventually_eq(DEADLINE, 2, noted).await;
     let mut said: Vec<_> = outcomes.iter().map(|it| (it.command_id, it.state, it.reason.as_str())).collect();
     said.sort_by_key(|it| it.0);
     let expected = [(Uuid::from_u128(1), OutcomeState::Replaying, "group added"), (Uuid::from_u128(2), OutcomeState::Discarded, "a test")];
@@ -367,4 +372,35 @@ async fn settings_of_which_no_client_can_be_made_are_wrong_settings() {
     settings.bus.properties.insert("no.such.property".to_owned(), "1".into());
     let error = dead_letter_replayer::run(settings, Life::default()).await.unwrap_err();
     assert_eq!(Exit::of(&error), Exit::Settings, "{error:#}");
+}
+
+#[tokio::test]
+async fn a_target_that_the_settings_forget_is_an_account_that_does_not_balance() {
+    let bench = start_after(
+        "insert into router.output (out_id, ce_id, grp, topic, partition, \"offset\")
+         values (gen_random_uuid(), gen_random_uuid(), 'order-router', 'tradewind.commands.erp.erp-main.v1', 0, 0),
+                (gen_random_uuid(), gen_random_uuid(), 'order-router', 'tradewind.availability.v1', 0, 0)",
+    )
+    .await;
+    let of = async |targets: &[TargetId]| {
+        let accountant = Accountant::new(bench.store.clone(), bench.bus.clone(), targets).unwrap();
+        testkit::eventually(DEADLINE, async || accountant.account().await).await
+    };
+    let forgot = of(&[]).await;
+    assert_eq!((forgot.balances(), forgot.count("missing")), (false, 1), "{forgot:?}");
+    let named = of(&["erp-main".parse().unwrap()]).await;
+    assert!(named.balances(), "{named:?}");
+}
+
+#[tokio::test]
+async fn an_audit_trail_that_somebody_changed_is_noticed() {
+    let store = Store::open(&StoreSettings::new(testkit::database().await)).await.unwrap();
+    let keeper = Keeper::new(store.clone(), &BusSettings::local("127.0.0.1:1"), &[], retention_settings());
+    for _ in 0..3 {
+        sqlx::query("select letters.append_audit('ada', 'letter.replay', null, 'try', null)").execute(store.pool()).await.unwrap();
+    }
+    assert_eq!(keeper.verify_audit().await.unwrap(), None);
+    sqlx::query("alter table letters.audit disable rule audit_no_update").execute(store.pool()).await.unwrap();
+    sqlx::query("update letters.audit set actor = 'eve' where n = 2").execute(store.pool()).await.unwrap();
+    assert_eq!(keeper.verify_audit().await.unwrap(), Some(2));
 }

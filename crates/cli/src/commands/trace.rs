@@ -52,8 +52,10 @@ fn not_found(order: &str) -> String {
 
 /// By aggregate key, by the shop's id, by either number.
 async fn keys(store: &Store, order: &str) -> anyhow::Result<Vec<String>> {
-    let sql = "select aggregate from router.life where aggregate = $1 or display_number in ($1, '#' || $1) or erp_number = $1 or erp_id = $1
-               union select source || '/order/' || id from ingest.entity where kind = 'order' and (id = $1 or source || '/order/' || id = $1)
+    let sql =
+        "select aggregate from router.life where aggregate = $1 or display_number in ($1, '#' || $1) or erp_number = $1 or erp_id = $1
+               union select source || '/order/' || id from ingest.entity where kind = 'order'
+                 and id in ($1, split_part($1, '/', 3)) and (id = $1 or source || '/order/' || id = $1)
                union select aggregate from letters.letter where aggregate = $1 or aggregate like '%/order/' || $1 order by 1 limit 10";
     Ok(sqlx::query_scalar(sql).bind(order).fetch_all(store.pool()).await.map_err(store::Error::from)?)
 }

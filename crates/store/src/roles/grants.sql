@@ -24,6 +24,7 @@ grant select, insert on letters.audit to {p}ingest, {p}router, {p}effects, {p}st
 -- The replayer changes letters, never makes one, and has an outbox for what follows from it.
 grant select, update on letters.letter to {p}replayer;
 grant select, insert, update, delete on letters.outbox to {p}replayer;
+grant select, insert, delete on letters.output to {p}replayer;
 
 -- It draws the account up,
 grant usage on schema account, retention, ingest, router, effects, stock to {p}replayer;
@@ -36,7 +37,7 @@ grant select, delete on ingest.raw_record to {p}replayer;
 grant select, delete on ingest.decision, router.decision, effects.decision, stock.decision to {p}replayer;
 grant select, delete on ingest.output, router.output, effects.output, stock.output to {p}replayer;
 grant select (target, op_key, state, settled_at) on effects.effect to {p}replayer;
-grant select (target, op_key, step, state, lease_until), delete on effects.effect_step to {p}replayer;
+grant select (target, op_key, step, state, lease_until, updated_at), delete on effects.effect_step to {p}replayer;
 grant select (id, published_at), delete on effects.outbox to {p}replayer;
 grant select, insert, update on retention.carried, retention.raw to {p}replayer;
 

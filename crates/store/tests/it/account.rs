@@ -66,6 +66,7 @@ fn scope() -> Scope {
         raw_topic: "raw".to_owned(),
         mapper: "mapper".to_owned(),
         consumers: vec![("orders".to_owned(), "order-router".to_owned())],
+        unanswered: Vec::new(),
         progress: vec![progress("mapper", "raw", 25, 27), progress("order-router", "orders", 20, 24)],
     }
 }
@@ -201,6 +202,29 @@ async fn the_checks_are_of_everything_whatever_part_is_asked_for() {
     sqlx::query("delete from ingest.raw_record where \"offset\" = 7").execute(store.pool()).await.unwrap();
     let gap = "partition 0: 1 of 25 records below the commit are not in the ledger".to_owned();
     assert_eq!(fails().await, [(CheckOf::RawRecords, gap), (CheckOf::Answers, unanswered)]);
+}
+
+#[tokio::test]
+async fn what_was_produced_for_somebody_whom_nobody_named_is_missing() {
+    let store = books().await;
+    // A command for a target that the settings forgot, and a level that nobody has to answer for.
+    let sql = "insert into router.output (out_id, ce_id, grp, topic, partition, \"offset\", published_at)
+               select pg_temp.id(3, n), pg_temp.id(2, n), 'order-router', case n when 0 then 'commands.b2b' else 'availability' end, 0, n, at
+               from d where n in (0, 12)";
+    sqlx::query(sql).execute(store.pool()).await.unwrap();
+    let mut scope = Scope { unanswered: vec!["availability".to_owned()], ..scope() };
+    let forgot = account(&store, &scope).await.unwrap();
+    let answers = forgot.checks.iter().find(|it| it.of == CheckOf::Answers).unwrap();
+    let detail = "commands.b2b: 1 customer of shop-eu are for somebody whom the settings do not name; \
+                  order-router: 1 order of shop-us have no answer";
+    assert_eq!((answers.holds, answers.detail.as_str()), (false, detail));
+    let part = Part { group: Some("commands.b2b".to_owned()), state: Some("missing".to_owned()), ..Part::default() };
+    let listed = items(&store, &scope, &part, None, 10).await.unwrap().items;
+    let listed: Vec<_> = listed.iter().map(|it| (it.aggregate.as_str(), it.reason.as_deref())).collect();
+    assert_eq!(listed, [("shop-eu/customer/0", Some("no_consumer"))]);
+
+    scope.consumers.push(("commands.b2b".to_owned(), "erp-adapter-b2b".to_owned()));
+    assert_eq!(account(&store, &scope).await.unwrap().count("missing"), 1, "named, it is in flight");
 }
 
 #[tokio::test]

@@ -484,3 +484,25 @@ async fn letters_are_listed_in_pages() {
     let found = letters::list(&group.store, &filter, None, 10).await.unwrap().letters;
     assert_eq!((found.len(), found[0].held), (dead, 2));
 }
+
+#[tokio::test]
+async fn a_request_is_the_same_for_its_own_letter_only() {
+    let group = parked().await;
+    assert_eq!(group.settle(&record("3", 5, "bad e")).await, "letter");
+    for letter in [head(), letters_id(5), letters_id(5)] {
+        let replayed = letters::replay(&group.store, letter, "ada", "try", Some("ticket-1"), nobody()).await.unwrap();
+        assert_eq!((replayed.id, replayed.state), (letter, LetterState::Replaying));
+    }
+    assert_eq!(group.count("select count(*) from letters.audit where verb = 'letter.replay'").await, 2);
+}
+
+#[tokio::test]
+async fn a_request_that_comes_twice_at_once_is_carried_out_once_and_refused_to_nobody() {
+    for _ in 0..testkit::rounds(5, 100) {
+        let group = parked().await;
+        let replay = || letters::replay(&group.store, head(), "ada", "try", Some("r-1"), nobody());
+        let (one, other) = tokio::join!(replay(), replay());
+        assert_eq!((one.unwrap().state, other.unwrap().state), (LetterState::Replaying, LetterState::Replaying));
+        assert_eq!(group.count("select count(*) from letters.audit where verb = 'letter.replay'").await, 1);
+    }
+}

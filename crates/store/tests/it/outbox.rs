@@ -58,3 +58,27 @@ async fn what_a_slow_writer_commits_below_the_last_number_is_produced_too() {
     produced(&store, &late).await;
     assert!(pending(&store).await.is_empty());
 }
+
+#[tokio::test]
+async fn what_nobody_was_told_of_is_counted_with_its_age() {
+    let store = Store::open(&StoreSettings::new(testkit::database().await)).await.unwrap();
+    let shown = async || -> Vec<(String, i64, i64)> {
+        let untold = outbox::untold(&store).await.unwrap();
+        untold.into_iter().map(|it| (it.kind, it.records, (it.oldest_seconds / 60.0) as i64)).collect()
+    };
+    let expected = |outcomes, copies| [("outcomes".to_owned(), outcomes, 60 * outcomes), ("copies".to_owned(), copies, 120 * copies)];
+    assert_eq!(shown().await, expected(0, 0));
+    sqlx::raw_sql(
+        "insert into letters.outbox (record, created_at, published_at)
+           values ('r', now() - interval '1 hour', null), ('r', now() - interval '9 hours', now());
+         insert into letters.letter (id, grp, ce_id, source, kind, aggregate, state, origin_topic, origin_partition, origin_offset,
+                                     origin_time_ms, key, value, headers, last_failed_at, published_at)
+           select gen_random_uuid(), 'g', gen_random_uuid(), 's', 'order', 's/order/' || n, state, 't', 0, n, 1, 'k', 'v', '',
+                  now() - interval '2 hours', at
+           from (values (1, 'dead', null), (2, 'dead', now()), (3, 'held', null)) as l (n, state, at)",
+    )
+    .execute(store.pool())
+    .await
+    .unwrap();
+    assert_eq!(shown().await, expected(1, 1));
+}

@@ -34,7 +34,7 @@ const ORDERS: &str = "
     insert into router.output select pg_temp.id(3, n), pg_temp.id(2, n), 'order-router', 'commands', 0, n, at from o;
     insert into effects.decision select 'erp-adapter-erp', pg_temp.id(3, n), 'shop-eu', 'order', key, 'applied', null, null, null, 'commands', 0, n, at, at from o;
     insert into effects.effect select 'erp', key || '/create', pg_temp.id(3, n), key, 'create', 1, 'applied', '{\"sale\": \"7\"}', at, at from o;
-    insert into effects.effect_step (target, op_key, step, state, owner, fence, lease_until) select 'erp', key || '/create', step, 'confirmed', pg_temp.id(0, 0), 2, at from o, unnest(array['customer', 'sale']) as step;
+    insert into effects.effect_step (target, op_key, step, state, owner, fence, lease_until, updated_at) select 'erp', key || '/create', step, 'confirmed', pg_temp.id(0, 0), 2, at, at from o, unnest(array['customer', 'sale']) as step;
     insert into effects.output select pg_temp.id(4, n), pg_temp.id(3, n), 'erp-adapter-erp', 'outcomes', 0, n, at from o;
     insert into router.decision select 'order-router', pg_temp.id(4, n), 'shop-eu', 'order', key, 'applied', null, null, null, 'outcomes', 0, n, at, at from o;
     insert into stock.decision select 'inventory-sync', pg_temp.id(4, n), 'shop-eu', 'order', key, 'applied', null, null, null, 'outcomes', 0, n, at, at from o;
@@ -81,7 +81,7 @@ impl Books {
         .unwrap();
         progress.extend(ends.into_iter().map(|(partition, end)| at("mapper", "raw", partition, end)));
         let consumers = CONSUMERS.map(|(topic, group)| (topic.to_owned(), group.to_owned())).into();
-        Scope { raw_topic: "raw".to_owned(), mapper: "mapper".to_owned(), consumers, progress }
+        Scope { raw_topic: "raw".to_owned(), mapper: "mapper".to_owned(), consumers, unanswered: Vec::new(), progress }
     }
 
     /// Until nothing is left. By name, what went.

@@ -50,7 +50,8 @@ async fn every_group_settles_buries_holds_and_drains_under_the_role_of_its_schem
         let outcome: letters::OutcomeOf = std::sync::Arc::new(|_| Some(out("outcomes")));
         letters::replay(&replayer, head, "ada", "item added", Some("r-1"), outcome).await.unwrap();
         let pending = outbox::pending_outcomes(&replayer, 10).await.unwrap();
-        outbox::mark_outcomes(&replayer, &pending.iter().map(|it| it.id).collect::<Vec<_>>()).await.unwrap();
+        let lies = |it: &outbox::Pending| (it.id, Position::of(&it.record, 0, 1));
+        outbox::mark_outcomes(&replayer, &pending.iter().map(lies).collect::<Vec<_>>()).await.unwrap();
 
         group.script.repaired.store(true, Ordering::Relaxed);
         let mut drained = group.drained().await;
@@ -241,6 +242,7 @@ fn scope() -> Scope {
         raw_topic: "raw".to_owned(),
         mapper: "mapper".to_owned(),
         consumers: vec![("orders".to_owned(), GROUP.to_owned())],
+        unanswered: Vec::new(),
         progress: Vec::new(),
     }
 }

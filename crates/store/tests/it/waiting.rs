@@ -153,6 +153,7 @@ async fn in_the_account_a_waiting_one_is_in_flight_and_what_it_holds_is_held() {
         raw_topic: "raw".to_owned(),
         mapper: "mapper".to_owned(),
         consumers: vec![("in".to_owned(), GROUP.to_owned())],
+        unanswered: vec!["out".to_owned()],
         progress: vec![progress],
     };
     let account = account(&group.store, &scope).await.unwrap();

@@ -245,7 +245,13 @@ impl Rig {
                 consumers.push((full, group));
             }
         }
-        let scope = Scope { raw_topic: self.bus.topic(topics::RAW), mapper: groups::MAPPER.to_owned(), consumers, progress };
+        let scope = Scope {
+            raw_topic: self.bus.topic(topics::RAW),
+            mapper: groups::MAPPER.to_owned(),
+            consumers,
+            unanswered: Vec::new(),
+            progress,
+        };
         account(&self.store, &scope).await.map_err(|error| error.to_string())
     }
 
