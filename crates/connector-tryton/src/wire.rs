@@ -1,6 +1,7 @@
 //! Tryton's JSON: how it writes decimals, dates and nested records.
 
 use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
+use domain::money::is_countable;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Value, json};
@@ -182,6 +183,9 @@ fn optional_decimal<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Decimal
 pub(crate) fn quantity_from<'de, D: Deserializer<'de>>(from: D) -> Result<Decimal, D::Error> {
     let number = serde_json::Number::deserialize(from)?.to_string();
     let value: Decimal = number.parse().or_else(|_| Decimal::from_scientific(&number)).map_err(de::Error::custom)?;
+    if !is_countable(value) {
+        return Err(de::Error::custom("a quantity beyond what can be counted"));
+    }
     Ok(value.round_dp(6).normalize())
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::command::Operation;
+
 /// A name that the settings or a source gave us is not usable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
@@ -252,6 +254,14 @@ impl OperationKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// As [`Operation::name`], for who has nothing but the key. `None`: it is none of ours.
+    pub fn operation(&self) -> Option<&'static str> {
+        let mut parts = self.0.rsplit('/');
+        let last = parts.next()?;
+        let verb = if last.bytes().all(|it| it.is_ascii_digit()) { parts.next()? } else { last };
+        Operation::NAMES.into_iter().find(|it| it.split('_').next() == Some(verb))
+    }
 }
 
 impl fmt::Display for OperationKey {
@@ -287,6 +297,15 @@ mod tests {
         for key in ["", "a", "a/order", "a//1", "/order/1", "a/order/"] {
             assert!(key.parse::<AggregateKey>().is_err(), "{key}");
         }
+    }
+
+    #[test]
+    fn an_operations_key_says_which_one_it_is() {
+        let of = |key: &str| OperationKey::from_wire(key).unwrap().operation();
+        assert_eq!(of("shop/order/7/place"), Some("place_order"));
+        assert_eq!(of("shop/order/7/revise/3"), Some("revise_order"));
+        assert_eq!(of("shop/refund/1/book"), Some("book_refund"));
+        assert_eq!((of("x/y"), of("7")), (None, None));
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Money {
 
     pub fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
         self.same_currency(other)?;
-        let amount = self.amount.checked_add(other.amount).ok_or(MoneyError::Overflow)?;
+        let amount = self.amount.checked_add(other.amount).filter(|it| is_countable(*it)).ok_or(MoneyError::Overflow)?;
         Ok(Self { amount, ..self })
     }
 
@@ -51,7 +51,7 @@ impl Money {
 
     /// Times a quantity or a rate; not rounded.
     pub fn times(self, factor: Decimal) -> Result<Self, MoneyError> {
-        let amount = self.amount.checked_mul(factor).ok_or(MoneyError::Overflow)?;
+        let amount = self.amount.checked_mul(factor).filter(|it| is_countable(*it)).ok_or(MoneyError::Overflow)?;
         Ok(Self { amount, ..self })
     }
 
@@ -101,6 +101,11 @@ impl MoneyPair {
     pub fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
         Ok(Self { shop: self.shop.checked_add(other.shop)?, presentment: self.presentment.checked_add(other.presentment)? })
     }
+}
+
+/// Whether an amount or a quantity can be told: messages have 64 bits for its whole part, and sums have to fit, too.
+pub fn is_countable(value: Decimal) -> bool {
+    value.abs() < Decimal::from(10_i64.pow(18))
 }
 
 pub fn currency(code: &str) -> Result<Currency, MoneyError> {

@@ -7,6 +7,7 @@
 //! never changes, so windows that meet add up.
 
 mod part;
+mod waiting;
 
 use chrono::{DateTime, Utc};
 use sqlx::Row as _;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 use crate::{Error, Store};
 
 pub use part::{Cursor, CursorError, Part};
+pub use waiting::{Waiting, waiting};
 
 /// How far a group has come in one partition, as the broker says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,11 +204,9 @@ async fn unlisted(store: &Store, scope: &Scope, part: &Part) -> Result<i64, Erro
         return Ok(0);
     }
     let sql = "select coalesce(sum(count), 0)::bigint from retention.carried
-               where (grp = $1 or grp = any($2)) and ($3::text is null or source = $3) and ($4::text is null or kind = $4)
-                 and ($5::text is null or grp = $5) and ($6::text is null or state = $6)";
+               where ($1::text is null or source = $1) and ($2::text is null or kind = $2)
+                 and ($3::text is null or grp = $3) and ($4::text is null or state = $4)";
     let carried: i64 = sqlx::query_scalar(sql)
-        .bind(&scope.mapper)
-        .bind(scope.consumers.iter().map(|it| it.1.clone()).collect::<Vec<_>>())
         .bind(&part.source)
         .bind(&part.kind)
         .bind(&part.group)
@@ -234,8 +234,7 @@ async fn counted(store: &Store, scope: &Scope, part: &Part) -> Result<Vec<Counte
            select grp, source, kind, state, reason, count(*) filter (where {IN_WINDOW}) as inside, count(*) as whole, 0 as timeless
            from obligation group by 1, 2, 3, 4, 5
            union all
-           select grp, source, kind, state, nullif(reason, ''), 0, 0, count from retention.carried
-           where grp = $7 or grp in (select grp from consumer)) counted
+           select grp, source, kind, state, nullif(reason, ''), 0, 0, count from retention.carried) counted
          group by 1, 2, 3, 4, 5 order by grp <> $7, 1, 2, 3, 4, 5"
     );
     let rows = bound(sqlx::query(sqlx::AssertSqlSafe(sql)), scope, part).fetch_all(store.pool_of_the_patient()).await?;

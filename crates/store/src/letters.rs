@@ -24,8 +24,8 @@ use crate::stored::encode_headers;
 use crate::{Error, Tx};
 
 pub use admin::{
-    AuditEntry, DiscardScope, Filter, Letter, LetterError, LetterState, Original, OutcomeOf, Page, StoredLetter, discard, get, list,
-    mark_published, replay, unpublished, verify_audit,
+    AuditEntry, DiscardScope, Filter, Letter, LetterError, LetterState, Original, OutcomeOf, Page, StoredLetter, dead_since, discard, get,
+    list, mark_published, replay, unpublished, verify_audit,
 };
 pub use drain::Drainer;
 
@@ -262,7 +262,7 @@ pub async fn supersede(tx: &mut Tx, group: &str, good: &[Subject]) -> Result<(),
     Ok(())
 }
 
-/// `request_id`: an error of the unique constraint tells that the request was carried out before.
+/// `request_id`: whoever carries it out has looked under the letter's lock whether it was before; the unique index is the last resort.
 pub async fn audit(
     tx: &mut Tx,
     actor: &str,

@@ -11,7 +11,7 @@ use fault::Fault;
 use opentelemetry::metrics::Gauge;
 use opentelemetry::{KeyValue, global};
 use store::Store;
-use store::account::{Account, Cursor, Items, Part, Progress, Scope};
+use store::account::{Account, Cursor, Items, Part, Progress, Scope, Waiting};
 use store::outbox::Untold;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -95,6 +95,8 @@ impl Accountant {
     async fn turn(&self, metrics: &mut Metrics) -> Result<(), Fault> {
         // First: it may be Kafka that they wait for.
         metrics.show_untold(&store::outbox::untold(&self.store).await?);
+        metrics.show_dead(store::letters::dead_since(&self.store).await?);
+        metrics.show_waiting(store::account::waiting(&self.store).await?);
         let scope = self.scope().await?;
         metrics.show_progress(&scope.progress);
         metrics.show(&store::account::account(&self.store, &scope).await?);
@@ -124,8 +126,13 @@ struct Metrics {
     waiting: Gauge<u64>,
     untold: Gauge<u64>,
     untold_age: Gauge<f64>,
+    dead_age: Gauge<f64>,
+    in_wait: Gauge<u64>,
+    in_wait_age: Gauge<f64>,
     /// Whatever was ever shown: what a later turn has nothing of must read zero.
     shown: BTreeSet<Of>,
+    with_dead: BTreeSet<String>,
+    with_waiting: BTreeSet<(String, String)>,
 }
 
 impl Metrics {
@@ -148,6 +155,15 @@ impl Metrics {
                 .f64_gauge("tradewind_untold_oldest_seconds")
                 .with_description("How long the oldest of them has been waiting")
                 .build(),
+            in_wait: meter.u64_gauge("tradewind_in_wait_records").with_description("Records that wait inside a group, by why").build(),
+            in_wait_age: meter
+                .f64_gauge("tradewind_in_wait_oldest_seconds")
+                .with_description("How long the oldest of them has been waiting")
+                .build(),
+            dead_age: meter
+                .f64_gauge("tradewind_dead_letters_oldest_seconds")
+                .with_description("How long the oldest dead letter of a group has been waiting for somebody")
+                .build(),
             balanced: meter.u64_gauge("tradewind_account_balanced").with_description("1 while both checks of the account hold").build(),
             checks: meter
                 .u64_gauge("tradewind_account_check")
@@ -166,6 +182,8 @@ impl Metrics {
                 .with_description("The next offset that a group reads, as the broker says")
                 .build(),
             shown: BTreeSet::new(),
+            with_dead: BTreeSet::new(),
+            with_waiting: BTreeSet::new(),
         }
     }
 
@@ -187,6 +205,26 @@ impl Metrics {
             let labels = [KeyValue::new("kind", it.kind.clone())];
             self.untold.record(it.records.unsigned_abs(), &labels);
             self.untold_age.record(it.oldest_seconds, &labels);
+        }
+    }
+
+    fn show_dead(&mut self, dead: Vec<(String, f64)>) {
+        let ages: BTreeMap<String, f64> = dead.into_iter().collect();
+        self.with_dead.extend(ages.keys().cloned());
+        for group in &self.with_dead {
+            let age = ages.get(group).copied().unwrap_or_default();
+            self.dead_age.record(age, &[KeyValue::new("group", group.clone())]);
+        }
+    }
+
+    fn show_waiting(&mut self, waiting: Vec<Waiting>) {
+        let now: BTreeMap<_, _> = waiting.into_iter().map(|it| ((it.group, it.reason), (it.records, it.oldest_seconds))).collect();
+        self.with_waiting.extend(now.keys().cloned());
+        for of in &self.with_waiting {
+            let (records, oldest) = now.get(of).copied().unwrap_or_default();
+            let labels = [KeyValue::new("group", of.0.clone()), KeyValue::new("reason", of.1.clone())];
+            self.in_wait.record(records.unsigned_abs(), &labels);
+            self.in_wait_age.record(oldest, &labels);
         }
     }
 

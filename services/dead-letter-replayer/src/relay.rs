@@ -23,16 +23,19 @@ impl Relay {
     pub async fn run(self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut failures = 0_u32;
+        let (mut failures, mut told) = (0_u32, None);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             match self.turn().await {
-                Ok(()) => failures = 0,
+                Ok(()) => (failures, told) = (0, None),
                 Err(fault) => {
-                    // One line when it begins, and again from time to time.
-                    if failures.is_multiple_of(TOLD_AGAIN) {
-                        tracing::warn!(code = fault.code, error = %fault, failures, "what people did, and letters, are published later");
+                    // One line when it begins or is about something else, and again from time to time.
+                    if told.replace(fault.code) != Some(fault.code) || failures.is_multiple_of(TOLD_AGAIN) {
+                        let runbook = "docs/runbooks/letters-not-told.md";
+                        tracing::warn!(code = fault.code, error = %fault, failures, runbook, "what people did, and letters, are published later");
                     }
                     failures = failures.saturating_add(1);
+                    let pause = self.interval.saturating_mul(1 << failures.min(5)).min(PAUSE_MAX);
+                    stop.run_until_cancelled(tokio::time::sleep(pause)).await;
                 }
             }
         }
@@ -135,6 +138,8 @@ fn described(letter: &Letter) -> [(&'static str, String); 16] {
 
 const ROWS: i64 = 200;
 /// Turns that fail in a row.
-const TOLD_AGAIN: u32 = 60;
+const TOLD_AGAIN: u32 = 30;
+/// What is refused may be so for long.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Room for headers below the topic's limit.
 const VALUE_BYTES_MAX: usize = 4 << 20;

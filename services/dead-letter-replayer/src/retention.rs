@@ -1,4 +1,4 @@
-//! What was settled long ago goes, once an hour, by one process of the installation.
+//! What was settled long ago goes, once an hour, by one process of the installation; then it follows the audit trail of letters.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! The replayer over its gRPC door, with a real PostgreSQL and an embedded broker.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bus::embedded::Embedded;
@@ -17,10 +18,10 @@ use dead_letter_replayer::config::{ApiSettings, RelaySettings, RetentionSettings
 use dead_letter_replayer::retention::Keeper;
 use domain::{AggregateKey, ConnectionId, Customer, EntityKind, EntityRef, ErpCommand, Operation, OperationKey, TargetId};
 use fault::{Class, Fault};
-use pipeline::{Origin, Partition, Record, Source as _, SourceEvent};
+use pipeline::{Origin, OutRecord, Partition, Record, Source as _, SourceEvent};
 use service_kit::{AdminSettings, Exit, Life, TelemetrySettings, Validate as _};
 use store::effects::Sole;
-use store::letters::{self, Failure, Obligation};
+use store::letters::{self, DiscardScope, Failure, Obligation, OutcomeOf};
 use store::{Store, StoreSettings};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -403,4 +404,24 @@ async fn an_audit_trail_that_somebody_changed_is_noticed() {
     sqlx::query("alter table letters.audit disable rule audit_no_update").execute(store.pool()).await.unwrap();
     sqlx::query("update letters.audit set actor = 'eve' where n = 2").execute(store.pool()).await.unwrap();
     assert_eq!(keeper.verify_audit().await.unwrap(), Some(2));
+}
+
+#[tokio::test]
+async fn an_outcome_that_kafka_refuses_keeps_no_other_back_and_is_counted() {
+    let bench = start().await;
+    for (customer, id, bytes) in [("7", 1_u128, 8 << 20), ("8", 2, 1)] {
+        let letter: Uuid = bench.bury(customer, id).await.parse().unwrap();
+        let topic = bench.bus.topic(topics::OUTCOMES);
+        let outcome: OutcomeOf = Arc::new(move |it| {
+            let mut set = Headers::default();
+            set.push(headers::CE_ID, Uuid::from_u128(90 + id).to_string());
+            let (topic, key, value) = (topic.clone().into(), it.key.clone().into(), vec![b'x'; bytes].into());
+            Some(OutRecord { topic, key, value, headers: set, timestamp_ms: 0 })
+        });
+        letters::discard(&bench.store, letter, "ada", "a test", DiscardScope::Release, None, outcome).await.unwrap();
+    }
+    let noted = async || sqlx::query_scalar::<_, Uuid>("select out_id from letters.output").fetch_all(bench.store.pool()).await.unwrap();
+    testkit::eventually_eq(DEADLINE, vec![Uuid::from_u128(92)], noted).await;
+    let untold = store::outbox::untold(&bench.store).await.unwrap();
+    assert_eq!((untold[0].kind.as_str(), untold[0].records), ("outcomes", 1));
 }

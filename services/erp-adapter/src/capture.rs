@@ -182,16 +182,26 @@ impl Capture {
         let (target, topic, span) = (self.target.clone(), self.topic.clone(), tracing::Span::current());
         let stored = self.store.transaction(move |tx| {
             Box::pin(async move {
-                let captured =
-                    levels::store(tx, &Telling { target: &target, topic: &topic, span: &span }, levels, cursor == COMPARISON).await?;
-                captures::move_cursor(tx, target.as_str(), cursor, &value).await?;
+                let telling = Telling { target: &target, topic: &topic, span: &span };
+                let captured = levels::store(tx, &telling, levels, cursor == COMPARISON).await?;
+                // What is behind is read once more, from where it was.
+                if captured.is_some() {
+                    captures::move_cursor(tx, target.as_str(), cursor, &value).await?;
+                }
                 Ok(captured)
             })
         });
-        let captured = stored.await?;
+        let captured = stored.await?.ok_or_else(behind)?;
         self.metrics.captured(captured);
         Ok(captured)
     }
+}
+
+/// A clock that was set back, or two servers behind one address.
+fn behind() -> Fault {
+    let message =
+        "a level changed, and by the target's own clock it was read before the last one: nothing is told until the clock has gone on";
+    Fault::new(Class::Transient, "erp_clock_back", message)
 }
 
 fn as_value(comparison: &Comparison) -> Result<serde_json::Value, Fault> {

@@ -66,7 +66,7 @@ fn default_look_after() -> Duration {
 }
 
 fn default_look_gap() -> Duration {
-    Duration::from_secs(2)
+    Duration::from_secs(5)
 }
 
 fn default_dependency_wait() -> Duration {

@@ -12,6 +12,7 @@ pub struct Metrics {
     capture_failures: Counter<u64>,
     capture_age: Gauge<f64>,
     outbox: Gauge<u64>,
+    outbox_oldest: Gauge<f64>,
 }
 
 impl Metrics {
@@ -32,6 +33,10 @@ impl Metrics {
             outbox: meter
                 .u64_gauge("tradewind_effects_outbox_records")
                 .with_description("Captures and letters' outcomes that are stored and were not produced at the last look; at most a batch")
+                .build(),
+            outbox_oldest: meter
+                .f64_gauge("tradewind_effects_outbox_oldest_seconds")
+                .with_description("How long the oldest of them had been waiting by then")
                 .build(),
         }
     }
@@ -60,7 +65,8 @@ impl Metrics {
         self.capture_age.record(seconds, std::slice::from_ref(&self.target));
     }
 
-    pub fn outbox(&self, records: usize) {
+    pub fn outbox(&self, records: usize, oldest_seconds: f64) {
         self.outbox.record(records as u64, std::slice::from_ref(&self.target));
+        self.outbox_oldest.record(oldest_seconds, std::slice::from_ref(&self.target));
     }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use connector::erp::Findings;
 use contracts::headers;
 use contracts::wire::{Failure, Outcome, OutcomeState, Reference, Wire as _};
-use domain::{ErpCommand, Operation, TargetId};
+use domain::{ErpCommand, Operation, OperationKey, TargetId};
 use fault::Fault;
 use pipeline::outgoing::Event;
 use pipeline::{OutRecord, Record};
@@ -42,11 +42,14 @@ impl Outcomes {
     /// Of a command that can't be read only its headers are known.
     fn outcome(&self, record: &Record, id: Uuid, command: Option<&ErpCommand>, state: OutcomeState, at: DateTime<Utc>) -> Outcome {
         let header = || record.headers.text(headers::IDEMPOTENCY_KEY).unwrap_or_default().to_owned();
+        let operation_key = command.map_or_else(header, |it| it.operation_key.to_string());
+        let told = || OperationKey::from_wire(operation_key.as_str()).ok()?.operation();
+        let operation = command.map(|it| it.operation.name()).or_else(told).unwrap_or_default().to_owned();
         Outcome {
             command_id: id,
             target: Some(self.target.clone()),
-            operation_key: command.map_or_else(header, |it| it.operation_key.to_string()),
-            operation: command.map_or("", |it| it.operation.name()).to_owned(),
+            operation,
+            operation_key,
             sequence: command.map_or_else(|| record.headers.sequence().unwrap_or(0), |it| it.sequence),
             state,
             references: Vec::new(),

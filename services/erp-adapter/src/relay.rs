@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::Utc;
 use fault::{Answer, Fault};
 use kill_point::{Point, reach};
 use pipeline::{OutRecord, Position};
@@ -48,7 +49,8 @@ impl<P: Publish> Relay<P> {
                 }
                 Ok(_) => wait = RETRY_FIRST,
                 Err(fault) => {
-                    tracing::warn!(erp = self.target, error = %fault, ?wait, "the outbox can't be brought out, trying again");
+                    let runbook = fault::page(fault.code);
+                    tracing::warn!(erp = self.target, error = %fault, ?wait, runbook, "the outbox can't be brought out, trying again");
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(RETRY_CAP);
                 }
@@ -59,7 +61,8 @@ impl<P: Publish> Relay<P> {
     /// Returns how many went out.
     pub async fn once(&self) -> Result<usize, Fault> {
         let pending = outbox::pending_captured(&self.store, &self.target, BATCH).await?;
-        self.metrics.outbox(pending.len());
+        let waiting = pending.first().map(|it| (Utc::now() - it.since).as_seconds_f64());
+        self.metrics.outbox(pending.len(), waiting.unwrap_or_default().max(0.0));
         if pending.is_empty() {
             return Ok(0);
         }
@@ -78,7 +81,8 @@ impl<P: Publish> Relay<P> {
             match self.publisher.publish(std::slice::from_ref(&it.record)).await {
                 Ok(positions) => produced.extend(positions.into_iter().map(|position| (it.id, position))),
                 Err(fault) if fault.class.answer() == Answer::Letter => {
-                    tracing::error!(erp = self.target, code = fault.code, topic = %it.record.topic, error = %fault, "Kafka refuses a record");
+                    let (code, runbook) = (fault.code, fault::page(fault.code));
+                    tracing::error!(erp = self.target, code, topic = %it.record.topic, error = %fault, runbook, "Kafka refuses a record");
                     refusal = fault;
                 }
                 Err(fault) => {

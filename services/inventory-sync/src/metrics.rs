@@ -13,6 +13,7 @@ pub struct Metrics {
     dirty: Gauge<u64>,
     dirty_oldest: Gauge<f64>,
     problems: Gauge<u64>,
+    push_age: Gauge<f64>,
 }
 
 impl Default for Metrics {
@@ -34,6 +35,10 @@ impl Default for Metrics {
             dirty_oldest: meter
                 .f64_gauge("tradewind_stock_dirty_oldest_seconds")
                 .with_description("How long the oldest of them has been waiting")
+                .build(),
+            push_age: meter
+                .f64_gauge("tradewind_stock_push_age_seconds")
+                .with_description("Since levels were last pushed to the shop, or there were none to push")
                 .build(),
             problems: meter.u64_gauge("tradewind_stock_problem_rows").with_description("Levels that can't be pushed, by why").build(),
         }
@@ -64,6 +69,10 @@ impl Metrics {
     pub(crate) fn dirty(&self, connection: &str, rows: u64, oldest_seconds: f64) {
         self.dirty.record(rows, &[of(connection)]);
         self.dirty_oldest.record(oldest_seconds, &[of(connection)]);
+    }
+
+    pub(crate) fn push_age(&self, connection: &str, seconds: f64) {
+        self.push_age.record(seconds, &[of(connection)]);
     }
 
     pub(crate) fn problems(&self, connection: &str, problem: &'static str, rows: u64) {

@@ -112,6 +112,8 @@ pub async fn run(settings: Settings, platforms: Platforms, life: Life) -> anyhow
         producer: relay.clone(),
         failover,
         spooled,
+        bytes_max: settings.door.spool_bytes_max,
+        metrics: metrics.clone(),
         instance,
         group: groups::MAPPER.to_owned(),
         interval: settings.mapper.spool_interval,

@@ -14,6 +14,9 @@ pub struct Metrics {
     deliveries: Counter<u64>,
     signatures: Counter<u64>,
     spooled: Counter<u64>,
+    spool_bytes: Gauge<u64>,
+    spool_limit: Gauge<u64>,
+    spool_oldest: Gauge<u64>,
     rereads: Counter<u64>,
     listed: Counter<u64>,
     ordered: Counter<u64>,
@@ -34,6 +37,12 @@ impl Default for Metrics {
                 .with_description("Signatures that were right, by which of the active secrets made them: 0 is the newest")
                 .build(),
             spooled: meter.u64_counter("tradewind_door_spooled").with_description("Deliveries acked from the spool").build(),
+            spool_bytes: meter.u64_gauge("tradewind_spool_bytes").with_description("What lies in the spool, of all instances").build(),
+            spool_limit: meter.u64_gauge("tradewind_spool_limit_bytes").with_description("What may lie in the spool").build(),
+            spool_oldest: meter
+                .u64_gauge("tradewind_spool_oldest_seconds")
+                .with_description("How long the oldest delivery has been in the spool")
+                .build(),
             rereads: meter.u64_counter("tradewind_rereads").with_description("Re-reads at the source by outcome").build(),
             listed: meter
                 .u64_counter("tradewind_sweep_listed")
@@ -75,6 +84,12 @@ impl Metrics {
 
     pub(crate) fn spooled(&self) {
         self.spooled.add(1, &[]);
+    }
+
+    pub(crate) fn spool(&self, bytes: u64, limit: u64, oldest_seconds: u64) {
+        self.spool_bytes.record(bytes, &[]);
+        self.spool_limit.record(limit, &[]);
+        self.spool_oldest.record(oldest_seconds, &[]);
     }
 
     pub(crate) fn reread(&self, outcome: &'static str) {

@@ -57,9 +57,6 @@ async fn begin(it: &Installation, parts: &mut Breakable, fault: &Fault, lasting:
         Fault::Frozen(program, which) => parts.process(*program, *which).service().freeze(),
         Fault::Erp(Answer::Flaps) => it.erp.flap(lasting / 4, lasting / 4, 2),
         Fault::Erp(answer) => {
-            if *answer == Answer::AppliedUnseen {
-                it.erp.set_lookup_lag(UNSEEN);
-            }
             for rule in rules(*answer) {
                 it.erp.fault(rule.always().lasting(lasting))?;
             }
@@ -86,15 +83,11 @@ async fn end(it: &Installation, parts: &mut Breakable, fault: &Fault) -> anyhow:
         Fault::Killed(program, which) | Fault::Ended(program, which) => parts.process(*program, *which).service().restart(),
         Fault::Frozen(program, which) => parts.process(*program, *which).service().thaw(),
         Fault::Erp(Answer::Flaps) => it.erp.restore().await,
-        Fault::Erp(Answer::AppliedUnseen) => it.erp.set_lookup_lag(Duration::ZERO),
         Fault::WebhooksLost => drop(it.shop.lose()),
         _ => {}
     }
     Ok(())
 }
-
-/// Well below the time after which we look (`look_after`, 2 s here): an ERP that hides what it has done for longer takes it twice.
-const UNSEEN: Duration = Duration::from_secs(1);
 
 /// All done, or the rest left to the next start: with a broker or a database that is just back, not everything can be brought
 /// to its end within the grace period.
@@ -143,7 +136,7 @@ fn rules(answer: Answer) -> Vec<Rule> {
         Answer::TooMany => share(Spoiled::retry_later(429, RetryAfter::Seconds(1))),
         Answer::Unauthorized => vec![Rule::new(Spoiled::status(401))],
         Answer::AppliedSilence => applied(Spoiled::Silence),
-        Answer::AppliedReset | Answer::AppliedUnseen => applied(Spoiled::Reset),
+        Answer::AppliedReset => applied(Spoiled::Reset),
         Answer::AppliedFails => applied(Spoiled::status(500)),
         Answer::LoginPage => share(Spoiled::LoginPage),
         Answer::HalfBody => share(Spoiled::HalfBody),

@@ -72,12 +72,12 @@ pub(crate) async fn check(of: &Evidence<'_>) -> Vec<Invariant> {
         ("I10", "nothing was done to an order after its end", order::nothing_after_the_end(of)),
         ("I11", "no offset was committed past what was not settled", order::commits_follow(of)),
         ("I12", "no committed offset went back", order::commits_only_grow(of).await),
-        ("I13", "all lag was worked off", order::no_lag(of).await),
+        ("I13", "all lag was worked off, and no partition stood still", order::no_lag(of).await),
         ("I14", "letters are what was read, byte for byte", letters::are_verbatim(of).await),
         ("I15", "letters' history is whole", letters::history_holds(of).await),
         ("I16", "no letter was replayed after its end", letters::ended_letters_rest(of).await),
         ("I21", "processes are as small as before, no transaction is left open", health::resources_return(of).await),
-        ("I22", "no panic, no secret and no personal data in a log", health::logs_are_clean(of)),
+        ("I22", "no panic, no secret and no personal data in a log, a letter's cause or the audit", health::words_are_clean(of).await),
         ("I23", "services say when they cannot do their work, and end only when asked", health::health_is_told(of)),
     ];
     found.into_iter().map(|(id, says, finding)| Invariant { id, says, finding }).collect()

@@ -170,7 +170,8 @@ async fn break_it(world: &mut World, plan: &Plan) -> anyhow::Result<Broken> {
         (broken, deaths)
     };
     let load = Load::new(plan.seed, it).run(it, plan.rate, stop.clone());
-    let (done, mended, seen, (broken, deaths)) = tokio::join!(load, mend(it, stop.clone()), watch(it, stop.clone()), breaking);
+    let (done, mended, seen, (broken, deaths)) =
+        tokio::join!(load, mend(it, stop.clone()), watch(it, plan.still_max(), stop.clone()), breaking);
     let deaths = deaths.transpose()?;
     let slowest_heal = broken?.max(deaths.as_ref().map_or(Duration::ZERO, |it| it.slowest_heal));
     Ok(Broken { done, mended, seen, slowest_heal, deaths })

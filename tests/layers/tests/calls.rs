@@ -19,3 +19,20 @@ fn nobody_calls_what_stalls_or_leaks() {
     }
     assert!(offences.is_empty(), "\n{}", offences.join("\n"));
 }
+
+/// An error is told when somebody has to act: the line says where it is written what to do.
+#[test]
+fn every_error_that_a_service_tells_names_its_page() {
+    let (mut told, mut offences) = (0, Vec::new());
+    let services = tree::repository().join("services");
+    for source in tree::sources().iter().filter(|it| it.home.starts_with(&services)) {
+        for statement in source.text.split("tracing::error!(").skip(1).filter_map(|it| it.split_once(");")) {
+            told += 1;
+            if !statement.0.to_lowercase().contains("runbook") {
+                offences.push(format!("{}: {}", tree::shown(&source.file), statement.0.trim()));
+            }
+        }
+    }
+    assert!(told > 5, "{told}");
+    assert!(offences.is_empty(), "\n{}", offences.join("\n"));
+}

@@ -106,8 +106,10 @@ fn check_money(refund: &Refund, is_of_return: bool) -> Result<(), MappingError> 
         return Ok(());
     }
     let moved = Money::sum(currency, refund.payments.iter().filter(goes_back).map(|it| it.amount));
-    let parts = refund.lines.iter().map(|it| it.subtotal).chain(lasting.map(|it| it.amount)).map(|it| it.presentment);
-    match (Money::sum(currency, parts), moved) {
+    let parts = refund.lines.iter().map(|it| it.subtotal.presentment).chain(lasting.clone().map(|it| it.amount.presentment));
+    // What is taken back takes its tax back, too.
+    let taxes = lasting.map(|it| it.tax.presentment).filter(|it| it.amount < Decimal::ZERO);
+    match (Money::sum(currency, parts.chain(taxes)), moved) {
         (Ok(parts), Ok(moved)) if parts.amount > moved.amount => Err(MappingError::OverRefund { path: String::new(), parts, moved }),
         _ => Ok(()),
     }

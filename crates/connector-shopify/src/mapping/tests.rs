@@ -288,6 +288,21 @@ fn a_refund_is_worth_the_same_before_its_money_moves_and_after() {
 }
 
 #[test]
+fn money_that_moves_in_parts_and_was_taken_back_as_one_changes_nothing() {
+    let parts = [("Refund discrepancy", "50.00".to_owned()), ("Pending refund discrepancy", "-20.00".to_owned())];
+    let mut body = told("50.00", &parts, "success", &["20.00", "30.00"]);
+    body["transactions"][1]["status"] = json!("pending");
+    assert_eq!(lasting(&body), Ok(vec![]));
+}
+
+#[test]
+fn a_fee_is_taken_back_with_its_tax() {
+    let mut body = told("119.00", &[("Refund discrepancy", "4.00".to_owned())], "success", &["114.24"]);
+    body["order_adjustments"][0]["tax_amount_set"] = euros("0.76");
+    assert_eq!(lasting(&body), Ok(vec!["70 -4.00".to_owned()]));
+}
+
+#[test]
 fn money_on_its_way_is_found_in_the_buyers_currency() {
     let refund = refund(|it| {
         let money = |amount: &str, code: &str| json!({ "amount": amount, "currency_code": code });
@@ -404,4 +419,13 @@ fn json_nested_without_end_is_refused_as_none() {
             assert!(refused.is_err(), "{topic} {}", &body[..20]);
         }
     }
+}
+
+#[test]
+fn what_is_beyond_counting_is_named() {
+    let error = refused(|it| {
+        it["line_items"][0]["price"] = json!("999999999999999999");
+        it["line_items"][0]["quantity"] = json!(9);
+    });
+    assert_eq!(error, "`line_items`: an amount is beyond what can be counted exactly");
 }

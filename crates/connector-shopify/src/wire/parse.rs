@@ -60,7 +60,10 @@ mod tests {
     fn the_place_is_named_and_what_stood_there_is_not() {
         check(r#"{"id":"ada@example.com"}"#, "`id`: expected a whole 64-bit id");
         check(r#"{"email":["ada@example.com, expected nothing"]}"#, "`email`: expected text");
-        check(r#"{"line_items":[{"id":1},{"price":"12,50"}]}"#, "`line_items[1].price`: expected a decimal amount of at most 28 digits");
+        check(
+            r#"{"line_items":[{"id":1},{"price":"12,50"}]}"#,
+            "`line_items[1].price`: expected a decimal amount of at most 28 digits, 18 of them before the point",
+        );
         check(
             r#"{"total_price_set":{"shop_money":{"amount":"1.00","currency_code":"ADA"}}}"#,
             "`total_price_set.shop_money.currency_code`: expected an ISO 4217 currency code",

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use chrono::{DateTime, Utc};
-use domain::money::Currency;
+use domain::money::{Currency, is_countable};
 use domain::{Decimal, Money};
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -116,10 +116,10 @@ impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(deserializer)?.get();
         let digits = raw.strip_prefix('"').and_then(|it| it.strip_suffix('"')).unwrap_or(raw);
-        let parsed = Decimal::from_str_exact(digits.trim());
-        parsed.or_else(|_| Decimal::from_scientific(digits.trim())).map(Self).map_err(|_| {
+        let parsed = Decimal::from_str_exact(digits.trim()).or_else(|_| Decimal::from_scientific(digits.trim()));
+        parsed.ok().filter(|it| is_countable(*it)).map(Self).ok_or_else(|| {
             let other = de::Unexpected::Other("another value");
-            de::Error::invalid_value(other, &"a decimal amount of at most 28 digits")
+            de::Error::invalid_value(other, &"a decimal amount of at most 28 digits, 18 of them before the point")
         })
     }
 }
@@ -323,11 +323,20 @@ mod tests {
             (r#""-1.00""#, "-1.00"),
             ("0.1", "0.1"),
             ("1e2", "100"),
-            ("12345678901234567890.12345678", "12345678901234567890.12345678"),
+            ("123456789012345678.1234567890", "123456789012345678.1234567890"),
         ] {
             assert_eq!(amount(json).as_deref(), Some(expected), "{json}");
         }
-        for json in [r#""""#, r#""1,00""#, "true", "[]", r#"{"a":1}"#, "1.00000000000000000000000000000000001", r#""example""#] {
+        for json in [
+            r#""""#,
+            r#""1,00""#,
+            "true",
+            "[]",
+            r#"{"a":1}"#,
+            "1.00000000000000000000000000000000001",
+            "1000000000000000000",
+            r#""example""#,
+        ] {
             assert_eq!(amount(json), None, "{json}");
         }
     }

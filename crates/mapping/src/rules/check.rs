@@ -4,6 +4,7 @@
 
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, LiteralValue};
+use regex::Regex;
 
 use crate::facts::{FIELDS, Kind};
 
@@ -237,16 +238,27 @@ impl Checker {
             }
             ("startsWith" | "endsWith" | "contains", [_, _], _) => self.all(&operands, &types, &Type::Text, Type::Bool),
             ("matches", [_, pattern], _) => {
-                if !matches!(pattern.expr, Expr::Literal(LiteralValue::String(_))) {
-                    // Otherwise it could fail on some order.
-                    self.mistake(pattern, "`matches` needs its pattern as a text in quotes");
-                }
+                self.pattern(pattern);
                 self.all(&operands, &types, &Type::Text, Type::Bool)
             }
             ("size" | "startsWith" | "endsWith" | "contains" | "matches", ..) => {
                 self.mistake(node, format!("`{name}` got the wrong number of values"))
             }
             (name, ..) => self.mistake(node, format!("the operator `{name}` has no use in a rule")),
+        }
+    }
+
+    /// The evaluator looks at it when the first order reaches it, and could fail on some order.
+    fn pattern(&mut self, pattern: &IdedExpr) {
+        let Expr::Literal(LiteralValue::String(text)) = &pattern.expr else {
+            self.mistake(pattern, "`matches` needs its pattern as a text in quotes");
+            return;
+        };
+        if let Err(error) = Regex::new(text.inner()) {
+            // Its last line says what; those before draw where.
+            let error = error.to_string();
+            let what = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            self.mistake(pattern, format!("this is no pattern: {what}"));
         }
     }
 

@@ -99,7 +99,8 @@ fn a_mistake_in_a_condition_is_named_with_its_place_in_the_file() {
         "3:28: there is no function `lower`: rules have size, startsWith, endsWith, contains, matches, exists, exists_one, all, filter, map",
     );
     check("order.country.code == \"de\"", "3:22: a text has no field `code`");
-    check("order.country.matches(\"(\")", "3:9: it failed on a sample order: a function refused its argument");
+    check("order.country.matches(\"(\")", "3:31: this is no pattern: unclosed group");
+    check("order.test && order.country.matches(\"(\")", "3:45: this is no pattern: unclosed group");
     check("order.country.matches(order.currency)", "3:36: `matches` needs its pattern as a text in quotes");
     check("order.skus[0] == \"A\"", "3:9: it failed on a sample order: a list has fewer elements than it asks for");
     check("100 / order.total == 1", "3:9: it failed on a sample order: it divides by zero");

@@ -363,6 +363,13 @@ async fn refused(store: &Store, id: Uuid, state: Option<String>, verb: &'static 
     }
 }
 
+/// For how many seconds the oldest dead letter of each group that has one has been waiting for somebody.
+pub async fn dead_since(store: &Store) -> Result<Vec<(String, f64)>, Error> {
+    let sql = "select grp, greatest(extract(epoch from now() - min(last_failed_at)), 0)::float8 from letters.letter
+               where state = 'dead' group by grp order by grp";
+    Ok(sqlx::query_as(sql).fetch_all(store.pool()).await?)
+}
+
 /// The number of the first audit row whose hash does not follow from the one before; `None`: the chain holds.
 pub async fn verify_audit(store: &Store) -> Result<Option<i64>, Error> {
     let sql = "select n from (

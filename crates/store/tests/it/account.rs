@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Duration, TimeZone as _, Utc};
 use sqlx::AssertSqlSafe;
-use store::account::{Account, CheckOf, Part, Progress, Scope, account, account_of, items};
+use store::account::{Account, CheckOf, Part, Progress, Scope, account, account_of, items, waiting};
 use store::{Store, StoreSettings};
 
 /// Hours after this one are what the rows below are of.
@@ -238,4 +238,40 @@ async fn what_was_produced_long_ago_and_lies_beyond_the_end_of_its_topic_is_miss
     let sql = "update ingest.output set published_at = now() where \"offset\" = 23";
     sqlx::query(sql).execute(store.pool()).await.unwrap();
     assert_eq!(missing().await, 1, "the broker was asked before it was produced");
+}
+
+#[tokio::test]
+async fn what_was_carried_of_a_group_that_the_settings_forgot_stays_in_the_sums() {
+    let store = books().await;
+    let owed = async || account(&store, &scope()).await.unwrap().lines.iter().map(|it| it.count).sum::<i64>();
+    let before = owed().await;
+    sqlx::query("insert into retention.carried values ('erp-adapter-old', 'shop-eu', 'order', 'applied', '', 9)")
+        .execute(store.pool())
+        .await
+        .unwrap();
+    assert_eq!(owed().await, before + 9);
+}
+
+#[tokio::test]
+async fn what_waits_inside_a_group_is_counted_with_its_age() {
+    let store = Store::open(&StoreSettings::new(testkit::database().await)).await.unwrap();
+    sqlx::raw_sql(
+        "insert into router.decision (grp, ce_id, source, kind, aggregate, state, reason, topic, partition, \"offset\", decided_at)
+           select 'order-router', gen_random_uuid(), 's', 'refund', 's/order/' || n, state, reason, 't', 0, n, now() - n * interval '1 hour'
+           from (values (1, 'in_flight', 'dependency_missing'), (2, 'in_flight', 'dependency_missing'), (3, 'in_flight', 'fraud_check'),
+                        (9, 'applied', null)) as d (n, state, reason);
+         insert into letters.letter (id, grp, ce_id, source, kind, aggregate, state, origin_topic, origin_partition, origin_offset,
+                                     origin_time_ms, key, value, headers, retry_at)
+           select gen_random_uuid(), 'erp', gen_random_uuid(), 's', 'order', 's/order/' || n, 'waiting', 't', 0, n, 1, 'k', 'v', '',
+                  now() - n * interval '1 hour'
+           from (values (4), (-1)) as l (n)",
+    )
+    .execute(store.pool())
+    .await
+    .unwrap();
+    let shown = waiting(&store).await.unwrap();
+    let shown: Vec<_> =
+        shown.iter().map(|it| (it.group.as_str(), it.reason.as_str(), it.records, (it.oldest_seconds / 3600.0) as i64)).collect();
+    let router = "order-router";
+    assert_eq!(shown, [("erp", "overdue", 1, 4), (router, "dependency_missing", 2, 2), (router, "fraud_check", 1, 3)]);
 }

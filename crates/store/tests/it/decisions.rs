@@ -3,10 +3,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use contracts::topics::Parking;
-use pipeline::{CommitError, Entry, Ledger as _, Next, Partition, Position, Turn};
+use fault::Class;
+use pipeline::{CommitError, Entry, Ledger as _, Next, Partition, Position, Record, Turn};
+use store::letters;
 use tracing::Span;
+use uuid::Uuid;
 
-use super::group::{Group, record};
+use super::group::{GROUP, Group, record};
 
 fn at(offset: i64) -> Vec<Position> {
     vec![Position { partition: Partition::new("out", 3), offset, event_id: None }]
@@ -126,4 +129,23 @@ async fn the_letter_of_a_reused_id_can_be_replayed_when_the_first_delivery_is_fo
     sqlx::query("delete from router.decision").execute(group.store.pool()).await.unwrap();
     assert_eq!(group.settle(&replayed().await).await, "produced");
     assert_eq!(group.states().await, [("other".to_owned(), "applied".to_owned())]);
+}
+
+/// A mistake of ours is a failure of its record; nothing of its batch is stored, and the others go on without it.
+#[tokio::test]
+async fn a_panic_while_deciding_is_poison_and_leaves_nothing_behind() {
+    let group = Group::new(Parking::Park).await;
+    let entry = |record: Record| Arc::new(Entry { record: Arc::new(record), turn: Turn::Arrived, span: Span::none() });
+    let refused = group.ledger.commit(vec![entry(record("1", 1, "a")), entry(record("2", 2, "panic"))]).await;
+    let Err(CommitError::Rejected(fault)) = refused else { panic!("it was decided") };
+    assert_eq!((fault.class, fault.code), (Class::Poison, "database_panicked"));
+    assert_eq!(group.count("select count(*) from router.decision").await, 0);
+
+    assert_eq!(group.settle(&record("1", 1, "a")).await, "produced", "its neighbour by itself");
+    group.give_up(&record("2", 2, "panic"), fault).await;
+    assert_eq!(group.states().await, [("panic".to_owned(), "dead".to_owned())]);
+    group.script.repaired.store(true, Ordering::Relaxed);
+    let letter = contracts::ids::letter(GROUP, Uuid::from_u128(2));
+    letters::replay(&group.store, letter, "ada", "mended", None, Arc::new(|_| None)).await.unwrap();
+    assert_eq!(group.settle(&group.drained().await.remove(0)).await, "produced");
 }

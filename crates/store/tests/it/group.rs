@@ -72,6 +72,7 @@ impl Script {
         let value = String::from_utf8_lossy(&input.record.value).into_owned();
         match value.split(' ').next() {
             Some("bad") if !self.repaired.load(Ordering::Relaxed) => Decided::Fail(Fault::new(Class::Validation, "bad", "it is bad")),
+            Some("panic") if !self.repaired.load(Ordering::Relaxed) => panic!("a mistake of ours"),
             // Not an error and not a panic: the process is gone.
             Some("deadly") => std::process::abort(),
             Some("old") => Decided::superseded(),

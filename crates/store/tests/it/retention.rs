@@ -356,3 +356,23 @@ async fn a_repeat_that_comes_while_its_delivery_goes_is_not_left_without_an_answ
     assert_eq!(retention::sweep(&books.store, &Sweep::Deliveries, &AGES, 10).await.unwrap(), 0, "the delivery is young again");
     assert!(books.account().await.balances());
 }
+
+#[tokio::test]
+async fn outcomes_of_what_people_did_are_obligations_and_go_when_all_have_answered() {
+    let books = Books::new().await;
+    books.orders(0, 0, 200).await;
+    books.sweep().await;
+    books
+        .run(
+            "create temp table p as select n, pg_temp.id(9, n) as id, now() - interval '200 days' as at from generate_series(0, 1) n;
+             insert into letters.output select id, id, 'dead-letter-replayer', 'outcomes', 0, 50 + n, at from p;
+             insert into router.decision select 'order-router', id, 'shop-eu', 'order', 'shop-eu/order/0', 'applied', null, null, null, 'outcomes', 0, 50 + n, at, at from p;
+             insert into stock.decision select 'inventory-sync', id, 'shop-eu', 'order', 'shop-eu/order/0', 'applied', null, null, null, 'outcomes', 0, 50 + n, at, at from p where n = 0",
+        )
+        .await;
+    let before = books.account().await;
+    assert_eq!(before.count("missing"), 1, "stock has not answered for one of them");
+    books.sweep().await;
+    assert_eq!(books.account().await, before);
+    assert_eq!((books.count("letters.output").await, books.count("router.decision").await), (1, 1));
+}

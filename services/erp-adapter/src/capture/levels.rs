@@ -32,17 +32,31 @@ pub(super) struct Telling<'a> {
 const KIND: &str = EntityKind::Stock.as_str();
 
 /// Stores the events of those that are news; returns how many. A comparison of everything also notes that it came by the others.
-pub(super) async fn store(tx: &mut Tx, telling: &Telling<'_>, levels: Vec<StockLevel>, is_comparison: bool) -> Result<usize, Error> {
+/// `None`: one of them says something else than what was said last, and is older: nothing is told.
+pub(super) async fn store(
+    tx: &mut Tx,
+    telling: &Telling<'_>,
+    levels: Vec<StockLevel>,
+    is_comparison: bool,
+) -> Result<Option<usize>, Error> {
     let seen = latest(levels);
     if seen.is_empty() {
-        return Ok(0);
+        return Ok(Some(0));
     }
     let ids: Vec<_> = seen.keys().map(String::as_str).collect();
     let known = captures::known(tx, telling.target.as_str(), KIND, &ids).await?;
+    if seen.iter().any(|(id, seen)| known.get(id).is_some_and(|known| is_behind(seen, known))) {
+        return Ok(None);
+    }
     if is_comparison {
         captures::seen(tx, telling.target.as_str(), KIND, &ids).await?;
     }
-    tell(tx, telling, &seen, &known, false).await
+    tell(tx, telling, &seen, &known, false).await.map(Some)
+}
+
+/// By the target's own clock.
+fn is_behind(seen: &Seen, known: &Captured) -> bool {
+    (known.hash != seen.hash || known.gone) && known.observed_at > seen.level.observed_at
 }
 
 /// Of what a comparison of everything, which began then, did not come by, nothing is left. `None`: that would be more than may be

@@ -87,20 +87,18 @@ impl Pusher {
     /// Until the stop. Of several processes one works at a time.
     pub async fn run(self, stop: CancellationToken) {
         let name = format!("inventory-sync pushes to {}", self.connection);
-        let (mut sole, mut pauses) = (None, Pauses::default());
+        let (mut sole, mut pauses, mut pushed_at) = (None, Pauses::default(), Instant::now());
         let mut comparison = Comparison::starting(self.settings.full_comparison_interval);
         while !stop.is_cancelled() {
             let pause = match self.turn(&name, &mut sole, &mut comparison).await {
-                Ok(true) => {
+                Ok(is_more) => {
                     pauses.over(&self.connection);
-                    Duration::ZERO
-                }
-                Ok(false) => {
-                    pauses.over(&self.connection);
-                    self.settings.push_interval
+                    pushed_at = Instant::now();
+                    if is_more { Duration::ZERO } else { self.settings.push_interval }
                 }
                 Err(error) => pauses.next(&self.connection, &error),
             };
+            self.metrics.push_age(self.connection.as_str(), pushed_at.elapsed().as_secs_f64());
             if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return;
             }
@@ -334,11 +332,12 @@ impl Pusher {
     fn count_drift(&self, levels: usize) {
         if levels > 0 {
             self.metrics.drift(self.connection.as_str(), levels);
-            let runbook = "docs/runbooks/stock-drift.md";
-            tracing::warn!(connection = %self.connection, levels, runbook, "the shop showed levels that nothing explains, they were replaced");
+            tracing::warn!(connection = %self.connection, levels, runbook = RUNBOOK, "the shop showed levels that nothing explains, they were replaced");
         }
     }
 }
+
+const RUNBOOK: &str = "docs/runbooks/stock-drift.md";
 
 /// The shop answered, and would answer the same again.
 fn is_about_the_rows(fault: &Fault) -> bool {
@@ -376,7 +375,7 @@ impl Pauses {
             return fault.retry_after.unwrap_or(Duration::from_secs(1));
         }
         if self.failures == 0 {
-            tracing::warn!(%connection, %error, "levels are not pushed for now");
+            tracing::warn!(%connection, %error, runbook = RUNBOOK, "levels are not pushed for now");
         }
         let ceiling = PAUSE_FIRST.saturating_mul(2_u32.saturating_pow(self.failures)).min(PAUSE_MAX);
         self.failures = self.failures.saturating_add(1);

@@ -96,7 +96,7 @@ fn settle_sent(life: &Life, known: &KnownRefund, sent: Sent, version: Version, r
     Err(Error::RefundChanged { operation: OperationKey::create(&life.refund_ref(&refund.id), BOOK), target })
 }
 
-/// Goods and money, but not how far the money has moved: a pending difference goes away when it has.
+/// Goods and money, but not how far the money has moved: pending differences say that.
 fn same_figures(before: &Refund, after: &Refund) -> bool {
     let lasting = |it: &&RefundAdjustment| it.kind != RefundAdjustmentKind::PendingDiscrepancy;
     before.lines == after.lines && before.adjustments.iter().filter(lasting).eq(after.adjustments.iter().filter(lasting))

@@ -206,7 +206,7 @@ impl Mapper {
     }
 
     /// The source has it no more. What is stored of it goes out once again, as deleted; what happened before we looked and
-    /// arrives later stays out.
+    /// arrives later stays out: of what was never known only if the source said that it is gone.
     fn bury(
         &self,
         entity: EntityRef,

@@ -20,7 +20,14 @@ impl Oversize {
         if !self.is_due(connection, Instant::now()) {
             return;
         }
-        tracing::error!(connection, topic = facts.topic, limit, "a delivery over the size limit was refused, its sender will give it up");
+        let runbook = "docs/runbooks/door-refuses.md";
+        tracing::error!(
+            connection,
+            topic = facts.topic,
+            limit,
+            runbook,
+            "a delivery over the size limit was refused, its sender will give it up"
+        );
         let (store, identity) = (store.clone(), &facts.identity);
         let detail = format!("connection {connection}: {identity} has more than {limit} bytes; refused, its signature unseen");
         tokio::spawn(async move {

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::failover::{Failover, Route};
 use crate::core::gauge::Gauge;
+use crate::metrics::Metrics;
 
 use late::{Late, Sending, Sent, Treatment};
 
@@ -38,6 +39,8 @@ pub struct Drain {
     pub producer: Producer,
     pub failover: Arc<Failover>,
     pub spooled: Arc<Gauge>,
+    pub bytes_max: u64,
+    pub metrics: Metrics,
     pub instance: String,
     /// Who answers for a record that Kafka refuses for good.
     pub group: String,
@@ -115,8 +118,10 @@ impl Drain {
     /// Counts the whole table, because the disk is one for all instances.
     async fn measure(&self) -> Result<(), Error> {
         let before = self.spooled.bytes();
-        let counted = spool::backlog(&self.store, None).await?.bytes;
-        self.spooled.correct(before, u64::try_from(counted).unwrap_or(0));
+        let counted = spool::backlog(&self.store, None).await?;
+        let bytes = u64::try_from(counted.bytes).unwrap_or(0);
+        self.spooled.correct(before, bytes);
+        self.metrics.spool(bytes, self.bytes_max, u64::try_from(counted.oldest_seconds).unwrap_or(0));
         Ok(())
     }
 
@@ -207,7 +212,8 @@ impl Drain {
             origin: Origin::Topic,
         };
         let group = self.group.clone();
-        tracing::error!(key = record.key_text(), "Kafka refuses a spooled delivery for good, it becomes a letter");
+        let runbook = fault::page("kafka_record_refused");
+        tracing::error!(key = record.key_text(), runbook, "Kafka refuses a spooled delivery for good, it becomes a letter");
         self.store
             .transaction(move |tx| {
                 Box::pin(async move {

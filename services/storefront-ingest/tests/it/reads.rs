@@ -152,6 +152,17 @@ async fn what_a_look_did_not_find_and_nobody_said_to_be_gone_is_taken_when_it_co
 }
 
 #[tokio::test]
+async fn a_delta_of_what_is_not_found_is_answered_and_leaves_no_grave() {
+    let group = Group::new().await;
+    let order = new_order(&mut generator(), 0);
+    let delta = json!({ "order_edit": { "order_id": order.id } }).to_string();
+    group.settle(&group.webhook("orders/edited", "e1", at(0), delta)).await;
+    assert_eq!(group.settle(&group.record(raw::of_gone(RAW, &order_ref(&order), later(), false))).await, "done");
+    assert_eq!(group.states().await, ["applied reread", "applied not_known"]);
+    assert_eq!(group.settle(&group.order("orders/create", &order)).await, "Created order 1");
+}
+
+#[tokio::test]
 async fn a_newer_version_survives_a_read_that_did_not_see_it() {
     let group = Group::new().await;
     let mut order = new_order(&mut generator(), 0);

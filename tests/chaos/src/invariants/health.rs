@@ -48,14 +48,24 @@ const LOOKS: usize = 20;
 const NEVER: [&str; 6] =
     ["a bug in our code", "panicked at", "@example.com", "sandbox-signing-secret", "sandbox-access-token", "adapter-of-the-sandbox"];
 
-pub(super) fn logs_are_clean(of: &Evidence<'_>) -> Finding {
+pub(super) async fn words_are_clean(of: &Evidence<'_>) -> Finding {
     let mut wrong = Vec::new();
     for (name, log) in of.logs {
         let lines = log.lines().filter(|line| NEVER.iter().any(|it| line.contains(it)));
         wrong.extend(lines.take(3).map(|line| format!("{name}: {line}")));
     }
+    let told = told(of).await.map_err(|error| vec![error.to_string()])?;
+    let words = told.iter().filter(|text| NEVER.iter().any(|it| text.contains(it)));
+    wrong.extend(words.take(3).map(|text| format!("the database: {text}")));
     let lines: usize = of.logs.iter().map(|(_, log)| log.lines().count()).sum();
-    finding(format!("{lines} lines"), wrong)
+    finding(format!("{lines} lines, {} letters and deeds", told.len()), wrong)
+}
+
+/// What operators are shown of letters and of what was done with them.
+async fn told(of: &Evidence<'_>) -> Result<Vec<String>, sqlx::Error> {
+    let sql = "select concat_ws(' ', code, message, array_to_string(causes, ' ')) from letters.letter
+               union all select concat_ws(' ', verb, detail) from letters.audit";
+    sqlx::query_scalar(sql).fetch_all(of.it.store.pool()).await
 }
 
 pub(super) fn health_is_told(of: &Evidence<'_>) -> Finding {

@@ -102,7 +102,8 @@ pub(super) async fn no_lag(of: &Evidence<'_>) -> Finding {
             .map(|it| format!("{} is at {:?} of {} in {}[{}]", it.group, it.committed, it.end, it.topic, it.partition));
         let behind: Vec<String> = behind.collect();
         if behind.is_empty() || begun.elapsed() > LAG_MAX {
-            return finding(format!("{} partitions", scope.progress.len()), [of.restless.clone(), behind].concat());
+            let wrong = [of.restless.clone(), of.seen.stuck.clone(), behind].concat();
+            return finding(format!("{} partitions", scope.progress.len()), wrong);
         }
         sleep(Duration::from_millis(200)).await;
     }

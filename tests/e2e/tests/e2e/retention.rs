@@ -22,7 +22,8 @@ const AGES: [(&str, &str); 5] = [
 /// A year passes for every row that was settled.
 async fn a_year_passes(it: &Installation) {
     let mut sql = "update effects.effect set settled_at = settled_at - interval '1 year';".to_owned();
-    sql += "update effects.effect_step set lease_until = lease_until - interval '1 year';";
+    sql += "update effects.effect_step set lease_until = lease_until - interval '1 year', updated_at = updated_at - interval '1 year';";
+    sql += "update letters.output set published_at = published_at - interval '1 year';";
     for schema in ["ingest", "router", "effects", "stock"] {
         for (table, column) in AGES {
             let is_there = match table {

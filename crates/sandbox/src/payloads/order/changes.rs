@@ -85,7 +85,7 @@ impl ShopOrder {
             let status = if wish.pending { TransactionStatus::Pending } else { TransactionStatus::Success };
             refund.transactions.push(self.money_back(amount, status, ids, at));
             if wish.pending {
-                refund.adjustments.push(pending(ids, amount, "Refund discrepancy"));
+                refund.adjustments.push(on_its_way(ids, amount, "Refund discrepancy"));
             }
         }
         self.updated_at = at;
@@ -100,7 +100,7 @@ impl ShopOrder {
         pending.status = TransactionStatus::Success;
         pending.at = at;
         let moved = pending.amount;
-        refund.adjustments.push(self::pending(ids, -moved, "Pending refund discrepancy"));
+        refund.adjustments.push(on_its_way(ids, -moved, "Pending refund discrepancy"));
         self.updated_at = at;
         true
     }
@@ -223,11 +223,12 @@ impl ShopOrder {
     }
 }
 
-/// What is given back beyond goods and delivery.
-fn pending(ids: &mut Ids, amount: Pair, reason: &str) -> ShopAdjustment {
+/// Of money that is on its way: taken back, or given back once it has moved.
+fn on_its_way(ids: &mut Ids, amount: Pair, reason: &str) -> ShopAdjustment {
     ShopAdjustment { id: ids.draw(), kind: AdjustmentKind::Pending, reason: reason.to_owned(), amount, tax: Pair::ZERO }
 }
 
+/// What is given back beyond goods and delivery.
 fn discrepancy(ids: &mut Ids, more: Pair) -> ShopAdjustment {
     let (kind, reason) = (AdjustmentKind::Goodwill, "Refund discrepancy".to_owned());
     ShopAdjustment { id: ids.draw(), kind, reason, amount: -more, tax: Pair::ZERO }

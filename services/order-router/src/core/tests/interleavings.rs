@@ -115,6 +115,8 @@ fn is_place(command: &Command) -> bool {
 fn check_commands(commands: &[Command]) {
     let keys: BTreeSet<_> = commands.iter().map(|it| it.command.operation_key.as_str()).collect();
     assert_eq!(keys.len(), commands.len(), "the same effect is never asked for twice");
+    let is_told = |it: &Command| it.command.operation_key.operation() == Some(it.command.operation.name());
+    assert!(commands.iter().all(is_told), "a key alone says what is asked for");
     assert!(commands.iter().filter(|it| is_place(it)).count() <= 1);
     assert!(commands.first().is_none_or(is_place), "nothing comes before the placing");
     assert!(commands.iter().all(|it| it.command.target == commands[0].command.target), "the target stays");
