@@ -14,6 +14,7 @@
 mod address;
 mod customer;
 mod discount;
+mod discrepancy;
 mod money;
 mod order;
 mod payment;

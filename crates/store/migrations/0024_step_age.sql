@@ -1,3 +1,3 @@
--- no-transaction
--- Steps of applied operations go by age; the operations stay, so that looking from those reads ever more of them. Writers go on.
-create index concurrently if not exists step_age on effects.effect_step (updated_at) where state = 'confirmed';
+-- Steps of applied operations go by age; the operations stay, so that looking from those reads ever more of them. Writers wait while
+-- it is built, a second or two for a million steps.
+create index step_age on effects.effect_step (updated_at) where state = 'confirmed';

@@ -60,12 +60,13 @@ pub struct Scope {
 /// Obligations of one group, source and kind in one state.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Line {
+    /// The topic's name where nobody is known for it.
     pub group: String,
     pub source: String,
     pub kind: String,
     /// `applied`, `superseded`, `held`, `dead`, `discarded`, `in_flight`, or (an alarm) `missing`.
     pub state: String,
-    /// Why it waits, was discarded or is dead.
+    /// Why it waits, was discarded, is dead or missing.
     pub reason: Option<String>,
     pub count: i64,
 }

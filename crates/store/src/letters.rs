@@ -253,10 +253,21 @@ pub async fn supersede(tx: &mut Tx, group: &str, good: &[Subject]) -> Result<(),
     let sql = "update letters.letter l set state = 'superseded', settled_at = now(), retry_at = null
                from unnest($2::text[], $3::text[]) as good (subject, version)
                where l.grp = $1 and l.subject = good.subject and l.version <= good.version collate \"C\" and l.state in ('dead', 'waiting')
-               returning l.id";
+               returning l.id, l.aggregate";
     let (names, versions): (Vec<_>, Vec<_>) = good.iter().map(|it| (printable(&it.name), it.version.as_str())).unzip();
-    let ended: Vec<Uuid> = sqlx::query_scalar(sql).bind(group).bind(&names).bind(&versions).fetch_all(&mut *tx).await?;
-    for id in ended {
+    let ended: Vec<(Uuid, String)> = sqlx::query_as(sql).bind(group).bind(&names).bind(&versions).fetch_all(&mut *tx).await?;
+    if ended.is_empty() {
+        return Ok(());
+    }
+    let (ids, aggregates): (Vec<_>, Vec<_>) = ended.into_iter().unzip();
+    // Keys without letters are parked behind nothing. Who holds such a row frees it by itself.
+    let sql = "delete from letters.parked p using (
+                 select aggregate from letters.parked where grp = $1 and aggregate = any($2) for update skip locked) idle
+               where p.grp = $1 and p.aggregate = idle.aggregate and not exists (
+                 select from letters.letter l
+                 where l.grp = p.grp and l.aggregate = p.aggregate and l.state in ('dead', 'held', 'waiting', 'replaying'))";
+    sqlx::query(sql).bind(group).bind(&aggregates).execute(&mut *tx).await?;
+    for id in ids {
         audit(tx, "system", "letter.superseded", Some(id), "a later version was applied", None).await?;
     }
     Ok(())

@@ -1,7 +1,6 @@
 //! Records born without an input record (captures, what people do with letters): stored with what they follow from, produced in
 //! order by one relay per shard.
 
-use chrono::Utc;
 use pipeline::OutRecord;
 use sqlx::Row as _;
 use uuid::Uuid;
@@ -14,7 +13,8 @@ use crate::{Error, Store, Tx};
 pub struct Pending {
     pub id: i64,
     pub record: OutRecord,
-    pub since: chrono::DateTime<Utc>,
+    /// Until now, by the database's clock.
+    pub waiting_seconds: f64,
 }
 
 /// Stores captured records of a target, in the transaction that moves its cursor.
@@ -36,7 +36,8 @@ pub async fn insert_captured(tx: &mut Tx, target: &str, records: &[(Uuid, OutRec
 /// Unpublished captures of a target, oldest first. Ids are taken before commits, so a row may appear below ones already
 /// produced; each entity's rows are still in order, because their writer holds the entity's row.
 pub async fn pending_captured(store: &Store, target: &str, limit: i64) -> Result<Vec<Pending>, Error> {
-    let sql = "select id, record, created_at from effects.outbox where target = $1 and published_at is null order by id limit $2";
+    let sql = "select id, record, greatest(extract(epoch from now() - created_at), 0)::float8 as waited from effects.outbox
+               where target = $1 and published_at is null order by id limit $2";
     let rows = sqlx::query(sql).bind(target).bind(limit).fetch_all(store.pool()).await?;
     rows.iter().map(pending).collect()
 }
@@ -62,13 +63,14 @@ pub async fn mark_captured(tx: &mut Tx, group: &str, produced: &[(i64, pipeline:
 
 /// Unpublished outcomes of replays and discards, oldest first.
 pub async fn pending_outcomes(store: &Store, limit: i64) -> Result<Vec<Pending>, Error> {
-    let sql = "select id, record, created_at from letters.outbox where published_at is null order by id limit $1";
+    let sql = "select id, record, greatest(extract(epoch from now() - created_at), 0)::float8 as waited from letters.outbox
+               where published_at is null order by id limit $1";
     let rows = sqlx::query(sql).bind(limit).fetch_all(store.pool()).await?;
     rows.iter().map(pending).collect()
 }
 
 fn pending(row: &sqlx::postgres::PgRow) -> Result<Pending, Error> {
-    Ok(Pending { id: row.try_get("id")?, record: decode_record(row.try_get("record")?)?, since: row.try_get("created_at")? })
+    Ok(Pending { id: row.try_get("id")?, record: decode_record(row.try_get("record")?)?, waiting_seconds: row.try_get("waited")? })
 }
 
 /// Notes where outcomes lie: their readers have to answer for them.

@@ -1,9 +1,10 @@
-//! What was settled long ago goes, once an hour, by one process of the installation; then it follows the audit trail of letters.
+//! Once an hour one process of the installation follows the audit trail of letters, and deletes what was settled long ago.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bus::BusSettings;
+use chrono::Utc;
 use contracts::topics;
 use domain::TargetId;
 use opentelemetry::metrics::{Counter, Gauge};
@@ -21,6 +22,7 @@ pub struct Keeper {
     settings: RetentionSettings,
     deleted: Counter<u64>,
     audit_whole: Gauge<u64>,
+    audit_followed: Gauge<u64>,
 }
 
 impl Keeper {
@@ -32,7 +34,9 @@ impl Keeper {
             .build();
         let audit_whole =
             meter.u64_gauge("tradewind_audit_whole").with_description("1 while what people did with letters is a whole chain").build();
-        Self { store, sweeps: Sweep::all(&answered(bus, targets)), settings, deleted, audit_whole }
+        let audit_followed =
+            meter.u64_gauge("tradewind_audit_timestamp_seconds").with_description("When that chain was last followed, since 1970").build();
+        Self { store, sweeps: Sweep::all(&answered(bus, targets)), settings, deleted, audit_whole, audit_followed }
     }
 
     /// Until stopped; what fails is tried again at the next turn.
@@ -52,17 +56,20 @@ impl Keeper {
     pub async fn turn(&self, stop: &CancellationToken) -> Result<BTreeMap<&'static str, u64>, Error> {
         let mut sole = Sole::new(&self.store, "retention").await?;
         let mut deleted = BTreeMap::new();
+        // First: rows that are deleted take their time.
+        if sole.is_ours().await?
+            && let Err(error) = self.verify_audit().await
+        {
+            tracing::warn!(error = %fault::Fault::from(error), "the audit trail of letters is looked at later");
+        }
         for sweep in &self.sweeps {
             // One that can't be had just now does not keep the others from their turn.
             if let Err(error) = self.sweep(sweep, &mut sole, &mut deleted, stop).await {
                 tracing::warn!(error = %fault::Fault::from(error), what = sweep.name(), "some old rows are deleted later");
             }
             if stop.is_cancelled() || !sole.is_ours().await? {
-                return Ok(deleted);
+                break;
             }
-        }
-        if let Err(error) = self.verify_audit().await {
-            tracing::warn!(error = %fault::Fault::from(error), "the audit trail of letters is looked at later");
         }
         Ok(deleted)
     }
@@ -71,6 +78,7 @@ impl Keeper {
     pub async fn verify_audit(&self) -> Result<Option<i64>, Error> {
         let broken = letters::verify_audit(&self.store).await?;
         self.audit_whole.record(u64::from(broken.is_none()), &[]);
+        self.audit_followed.record(Utc::now().timestamp().unsigned_abs(), &[]);
         if let Some(row) = broken {
             tracing::error!(row, runbook = "docs/runbooks/audit-broken.md", "somebody changed the audit trail of letters");
         }

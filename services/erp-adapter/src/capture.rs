@@ -114,9 +114,10 @@ impl Capture {
         let mut captured = 0;
         let mut cursor = captures::cursor(&self.store, self.target.as_str(), CHANGES).await?.map(Cursor);
         loop {
+            let asked = Instant::now();
             let page = self.source.changed(cursor.as_ref()).await?;
             if cursor.as_ref() != Some(&page.next) || !page.levels.is_empty() {
-                captured += self.store_levels(page.levels, CHANGES, page.next.0.clone()).await?;
+                captured += self.store_levels(asked, page.levels, CHANGES, page.next.0.clone()).await?;
             }
             if !page.more {
                 return Ok(captured);
@@ -138,9 +139,13 @@ impl Capture {
             Some(_) => comparison.begun_at,
             None => Some(captures::now(&self.store).await?),
         };
+        let asked = Instant::now();
         let levels = self.source.all(comparison.after.as_deref(), PAGE).await?;
         match levels.iter().map(|it| &it.sku).max().map(Sku::to_string) {
-            Some(last) => self.store_levels(levels, COMPARISON, as_value(&Comparison { after: Some(last), begun_at, ..comparison })?).await,
+            Some(last) => {
+                let value = as_value(&Comparison { after: Some(last), begun_at, ..comparison })?;
+                self.store_levels(asked, levels, COMPARISON, value).await
+            }
             // A first page with nothing says nothing: there may be nothing, or nothing that we may see.
             None if comparison.after.is_none() => self.finish(None).await,
             None => self.finish(begun_at).await,
@@ -176,12 +181,22 @@ impl Capture {
         Ok(buried)
     }
 
-    /// Events of those that are news, with the cursor, in one transaction.
-    async fn store_levels(&self, levels: Vec<StockLevel>, cursor: &'static str, value: serde_json::Value) -> Result<usize, Fault> {
+    /// Events of those that are news, with the cursor, in one transaction. `asked`: when the target was, by our own clock.
+    async fn store_levels(
+        &self,
+        asked: Instant,
+        levels: Vec<StockLevel>,
+        cursor: &'static str,
+        value: serde_json::Value,
+    ) -> Result<usize, Fault> {
         reach(Point::CaptureRead);
         let (target, topic, span) = (self.target.clone(), self.topic.clone(), tracing::Span::current());
         let stored = self.store.transaction(move |tx| {
             Box::pin(async move {
+                // A process that stood still may have been overtaken by more than times can tell.
+                if asked.elapsed() >= levels::BEHIND_MAX {
+                    return Ok(None);
+                }
                 let telling = Telling { target: &target, topic: &topic, span: &span };
                 let captured = levels::store(tx, &telling, levels, cursor == COMPARISON).await?;
                 // What is behind is read once more, from where it was.

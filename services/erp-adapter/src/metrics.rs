@@ -32,7 +32,7 @@ impl Metrics {
                 .build(),
             outbox: meter
                 .u64_gauge("tradewind_effects_outbox_records")
-                .with_description("Captures and letters' outcomes that are stored and were not produced at the last look; at most a batch")
+                .with_description("Captures that are stored and were not produced at the last look; at most a batch")
                 .build(),
             outbox_oldest: meter
                 .f64_gauge("tradewind_effects_outbox_oldest_seconds")

@@ -1,9 +1,8 @@
-//! Produces what is in the outbox: captures and the outcomes of letters. One process per target does it, in order.
+//! Produces what is in the outbox: captures. One process per target does it, in order.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::Utc;
 use fault::{Answer, Fault};
 use kill_point::{Point, reach};
 use pipeline::{OutRecord, Position};
@@ -61,8 +60,7 @@ impl<P: Publish> Relay<P> {
     /// Returns how many went out.
     pub async fn once(&self) -> Result<usize, Fault> {
         let pending = outbox::pending_captured(&self.store, &self.target, BATCH).await?;
-        let waiting = pending.first().map(|it| (Utc::now() - it.since).as_seconds_f64());
-        self.metrics.outbox(pending.len(), waiting.unwrap_or_default().max(0.0));
+        self.metrics.outbox(pending.len(), pending.first().map_or(0.0, |it| it.waiting_seconds));
         if pending.is_empty() {
             return Ok(0);
         }

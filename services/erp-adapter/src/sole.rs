@@ -23,6 +23,9 @@ pub async fn run<P: Publish>(capture: &Capture, relay: &Relay<P>, signals: &Sign
             () = relay.run(signals) => {}
             () = until_lost(&mut sole) => tracing::warn!(erp = %capture.target, "the database was away, another process may capture now"),
         }
+        // From now on another one tells.
+        capture.metrics.capture_age(0.0);
+        relay.metrics.outbox(0, 0.0);
     }
 }
 

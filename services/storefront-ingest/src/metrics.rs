@@ -86,9 +86,13 @@ impl Metrics {
         self.spooled.add(1, &[]);
     }
 
-    pub(crate) fn spool(&self, bytes: u64, limit: u64, oldest_seconds: u64) {
-        self.spool_bytes.record(bytes, &[]);
+    /// Told at once, database or not: whoever misses it misses the door.
+    pub(crate) fn spool_limit(&self, limit: u64) {
         self.spool_limit.record(limit, &[]);
+    }
+
+    pub(crate) fn spool(&self, bytes: u64, oldest_seconds: u64) {
+        self.spool_bytes.record(bytes, &[]);
         self.spool_oldest.record(oldest_seconds, &[]);
     }
 

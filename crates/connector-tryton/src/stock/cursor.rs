@@ -52,6 +52,12 @@ impl Position {
         }
     }
 
+    /// A clock that was ahead once does not hide what changes until then.
+    pub(super) fn not_beyond(mut self, now: DateTime<Utc>) -> Self {
+        self.high = self.high.min(now);
+        self
+    }
+
     /// The moves that are new, and the position behind them.
     pub(super) fn advance(mut self, moves: Vec<Moved>, more: bool, overlap: Duration) -> (Vec<Moved>, Self) {
         let last = moves.last().map(|it| (it.last_modified_at, it.id));

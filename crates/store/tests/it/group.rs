@@ -98,6 +98,7 @@ pub(super) struct Group {
     pub(super) script: Arc<Script>,
     pub(super) store: Store,
     pub(super) ledger: DecisionLedger<Rules>,
+    pub(super) policy: Parking,
 }
 
 impl Group {
@@ -110,12 +111,12 @@ impl Group {
         let store = Store::open(&StoreSettings::new(url)).await.unwrap();
         let script = Arc::new(Script::default());
         let ledger = DecisionLedger::new(store.clone(), GROUP, owner, policy, Rules(Arc::clone(&script)));
-        Self { script, store, ledger }
+        Self { script, store, ledger, policy }
     }
 
     /// The same group in a process started anew.
     pub(super) fn restarted(&self) -> DecisionLedger<Rules> {
-        DecisionLedger::new(self.store.clone(), GROUP, Owner::Router, Parking::Park, Rules(Arc::clone(&self.script)))
+        DecisionLedger::new(self.store.clone(), GROUP, Owner::Router, self.policy, Rules(Arc::clone(&self.script)))
     }
 
     pub(super) async fn turn(&self, record: &Record, turn: Turn<Vec<Position>>) -> Next<Vec<OutRecord>> {

@@ -506,3 +506,20 @@ async fn a_request_that_comes_twice_at_once_is_carried_out_once_and_refused_to_n
         assert_eq!(group.count("select count(*) from letters.audit where verb = 'letter.replay'").await, 1);
     }
 }
+
+/// Nothing is held where the latest wins, and no key stays parked behind letters that a later record has ended.
+#[tokio::test]
+async fn a_key_whose_letters_were_superseded_is_parked_no_more() {
+    let group = Group::new(Parking::LatestWins).await;
+    for id in [1, 2] {
+        assert_eq!(group.settle(&record("1", id, "bad a")).await, "letter");
+    }
+    group.script.repaired.store(true, Ordering::Relaxed);
+    letters::replay(&group.store, letters_id(1), "ada", "mended", None, nobody()).await.unwrap();
+    assert_eq!(group.settle(&group.drained().await.remove(0)).await, "produced");
+    assert_eq!(group.count("select count(*) from letters.parked").await, 1, "behind the second");
+    assert_eq!(group.settle(&record("1", 3, "good")).await, "produced");
+    let states = group.states().await;
+    assert_eq!(states.iter().map(|it| it.1.as_str()).collect::<Vec<_>>(), ["applied", "superseded"]);
+    assert_eq!(group.count("select count(*) from letters.parked").await, 0);
+}

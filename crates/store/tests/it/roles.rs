@@ -47,11 +47,17 @@ async fn every_group_settles_buries_holds_and_drains_under_the_role_of_its_schem
 
         let replayer = open(&logins.url(Role::Replayer)).await;
         let head = contracts::ids::letter(GROUP, Uuid::from_u128(1));
-        let outcome: letters::OutcomeOf = std::sync::Arc::new(|_| Some(out("outcomes")));
+        let outcome: letters::OutcomeOf = std::sync::Arc::new(|_| {
+            let mut outcome = out("outcomes");
+            outcome.headers.push(contracts::headers::CE_ID, Uuid::from_u128(99).to_string());
+            Some(outcome)
+        });
         letters::replay(&replayer, head, "ada", "item added", Some("r-1"), outcome).await.unwrap();
         let pending = outbox::pending_outcomes(&replayer, 10).await.unwrap();
         let lies = |it: &outbox::Pending| (it.id, Position::of(&it.record, 0, 1));
         outbox::mark_outcomes(&replayer, &pending.iter().map(lies).collect::<Vec<_>>()).await.unwrap();
+        let noted: i64 = sqlx::query_scalar("select count(*) from letters.output").fetch_one(replayer.pool()).await.unwrap();
+        assert_eq!(noted, 1, "where it lies");
 
         group.script.repaired.store(true, Ordering::Relaxed);
         let mut drained = group.drained().await;

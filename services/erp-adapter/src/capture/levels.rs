@@ -1,6 +1,7 @@
 //! Stock levels against what was last said of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use contracts::ids;
@@ -54,10 +55,17 @@ pub(super) async fn store(
     tell(tx, telling, &seen, &known, false).await.map(Some)
 }
 
-/// By the target's own clock.
+/// Whether it says something else than what was said last, and is older.
 fn is_behind(seen: &Seen, known: &Captured) -> bool {
-    (known.hash != seen.hash || known.gone) && known.observed_at > seen.level.observed_at
+    (known.hash != seen.hash || known.gone) && is_older(seen, known)
 }
+
+/// By the target's own clock, and by so little that it is worth a wait. Of one that was set back for longer the new time counts.
+fn is_older(seen: &Seen, known: &Captured) -> bool {
+    (known.observed_at - seen.level.observed_at).to_std().is_ok_and(|behind| !behind.is_zero() && behind < BEHIND_MAX)
+}
+
+pub(super) const BEHIND_MAX: Duration = Duration::from_secs(300);
 
 /// Of what a comparison of everything, which began then, did not come by, nothing is left. `None`: that would be more than may be
 /// missing.
@@ -119,7 +127,7 @@ fn latest(levels: Vec<StockLevel>) -> BTreeMap<String, Seen> {
 
 /// What is said now; `None` where it is no news, or older than what was said.
 fn next(seen: &Seen, known: Option<&Captured>, gone: bool) -> Option<Captured> {
-    let is_news = known.is_none_or(|it| (it.hash != seen.hash || it.gone != gone) && it.observed_at <= seen.level.observed_at);
+    let is_news = known.is_none_or(|it| (it.hash != seen.hash || it.gone != gone) && !is_older(seen, it));
     is_news.then(|| Captured {
         sequence: known.map_or(1, |it| it.sequence + 1),
         hash: seen.hash.clone(),

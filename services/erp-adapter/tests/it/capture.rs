@@ -168,6 +168,9 @@ async fn an_older_observation_never_overtakes_a_newer_one() {
     assert_eq!(capture.changes().await.unwrap_err().code, "erp_clock_back");
     rig.stock.set_late(0);
     assert_eq!(capture.changes().await.unwrap(), 1, "it is read again, and not lost");
+    rig.stock.set("MUG", 6);
+    rig.stock.set_late(400);
+    assert_eq!(capture.changes().await.unwrap(), 1, "nobody waits for long until a clock has caught up");
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ impl StockSource for FakeStock {
         // Pages overlap: the last one comes again.
         let from = if since.is_some() { read.saturating_sub(1) } else { read };
         let next = (read + 2).min(history.len());
-        let observed_at = at(100 + self.reads() - *self.late.lock().unwrap());
+        let observed_at = at(1_000 + self.reads() - *self.late.lock().unwrap());
         let levels = history[from..next].iter().map(|it| StockLevel { observed_at, ..it.clone() }).collect();
         Ok(StockPage { levels, next: Cursor(next.into()), more: next < history.len() })
     }
@@ -91,7 +91,7 @@ impl StockSource for FakeStock {
         let history = self.history.lock().unwrap();
         let mut latest = std::collections::BTreeMap::new();
         for level in history.iter() {
-            latest.insert(level.sku.to_string(), StockLevel { observed_at: at(100 + self.reads()), ..level.clone() });
+            latest.insert(level.sku.to_string(), StockLevel { observed_at: at(1_000 + self.reads()), ..level.clone() });
         }
         let archived = self.archived.lock().unwrap();
         latest.retain(|sku, _| !archived.contains(sku));
@@ -99,6 +99,6 @@ impl StockSource for FakeStock {
     }
 
     async fn now(&self) -> Result<DateTime<Utc>, Fault> {
-        Ok(at(100 + self.reads()))
+        Ok(at(1_000 + self.reads()))
     }
 }

@@ -137,6 +137,12 @@ impl Book {
             let line = self.lines.entry(place.clone()).or_default();
             let is_new = line.history.is_empty();
             let sold = line.change(before, takes.sequence, takes.quantities.get(&sku).copied().unwrap_or_default());
+            // What the newest level lists of it is in its reserved. One that stays the same is not told again.
+            for (source, level) in self.levels.get(&sku).into_iter().flatten() {
+                for sale in level.open_sales.iter().filter(|it| it.order == *key) {
+                    line.list(source, sale.quantity);
+                }
+            }
             let is_moved = sold != Sold::default();
             if is_new || is_moved || counts_again {
                 self.touched.lines.insert(place);

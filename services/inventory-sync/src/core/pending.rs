@@ -79,8 +79,8 @@ pub struct Line {
     pub quantity: Decimal,
     /// Versions of the order that changed the quantity, with the new one; oldest first.
     pub history: Vec<(u64, Decimal)>,
-    /// Per place, the most that was listed among its open sales. It never shrinks: what is shipped is no open sale any more,
-    /// but the place's stock goes on to show it.
+    /// Per place, the most that was listed among its open sales. No list shrinks it: what is shipped is no open sale any more, but
+    /// the place's stock goes on to show it. What was given back makes room for what came after it.
     pub listed: BTreeMap<String, Decimal>,
 }
 
@@ -99,17 +99,35 @@ impl Line {
         let (delta, ordered) = (quantity - self.quantity, ordered.max(quantity).max(self.ordered));
         let more = ordered - self.ordered;
         self.ordered = ordered;
-        if self.history.is_empty() && before > 0 {
+        let is_first = self.history.is_empty();
+        // What was given back stands for no piece that came after it.
+        let is_replaced = !is_first && !more.is_zero() && quantity < ordered;
+        if is_replaced {
+            self.forget(quantity - more);
+        }
+        if is_first && before > 0 {
             // Added by an edit: earlier versions had none of it.
             self.history.push((before, Decimal::ZERO));
         }
-        if !delta.is_zero() || self.history.is_empty() {
+        if !delta.is_zero() || is_replaced || is_first {
             self.history.push((sequence, quantity));
             self.quantity = quantity;
         }
         // What is not there any more, or is there again although it was given back.
         let given = more - delta;
         Sold { taken: more + (-given).max(Decimal::ZERO), given: given.max(Decimal::ZERO) }
+    }
+
+    /// Of what earlier versions had and places have listed, only so much still stands.
+    fn forget(&mut self, left: Decimal) {
+        let mut left = left.max(Decimal::ZERO);
+        for (_, had) in &mut self.history {
+            *had = left.min(*had);
+        }
+        for listed in self.listed.values_mut() {
+            *listed = left.min(*listed);
+            left -= *listed;
+        }
     }
 
     /// Returns whether that is more than was known.

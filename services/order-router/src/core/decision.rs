@@ -40,7 +40,7 @@ pub enum Settled {
 pub enum Wait {
     /// The hold's reason, from the rules.
     Hold(Arc<str>),
-    /// Its order is unknown, not placed yet, or known by a version only that it has overtaken.
+    /// Its order is unknown, not paid yet, or known by a version only that it has overtaken.
     Order,
 }
 

@@ -3,6 +3,8 @@
 //! A refund is booked once. Until then its newest version counts; after that a version with the same goods and money changes
 //! nothing, and one with others is for a person to look at: the target has the old figures.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use domain::{OperationKey, Refund, RefundAdjustment, RefundAdjustmentKind};
 
@@ -74,7 +76,7 @@ fn begin(life: &Life, version: Version, refund: &Refund) -> Result<(RefundState,
     }
     let Some(order) = &life.order else { return waiting };
     match &order.stage {
-        Stage::Held { .. } => waiting,
+        Stage::Held { reason, .. } => Ok((RefundState::Waiting, Verdict::Waiting(Wait::Hold(Arc::clone(reason))))),
         Stage::Dropped(why) => dropped(*why),
         Stage::Placed(placed) if placed.place.progress == Progress::Discarded => dropped(Why::PlaceDiscarded),
         Stage::Placed(placed) if life.is_taken_out(placed, refund)? => dropped(Why::TakenOutBefore),

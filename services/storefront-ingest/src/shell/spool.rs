@@ -4,7 +4,7 @@ mod late;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bus::{ProduceError, Producer};
 use bytes::Bytes;
@@ -50,17 +50,17 @@ pub struct Drain {
 impl Drain {
     /// Cut off by the stop: rows that are left are taken over by the next process.
     pub async fn run(self, stop: CancellationToken) {
-        stop.run_until_cancelled(self.work()).await;
+        stop.run_until_cancelled(async { tokio::join!(self.work(), self.keep_measuring()) }).await;
     }
 
     /// Rows are drained whatever the route is: one may be written while the route changes.
-    async fn work(self) {
+    async fn work(&self) {
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (mut measured, mut late) = (None, Late::new());
+        let mut late = Late::new();
         loop {
             ticks.tick().await;
-            match tokio::time::timeout(ASK, self.is_idle(&mut measured)).await {
+            match tokio::time::timeout(ASK, self.is_idle()).await {
                 Ok(Ok(true)) => {}
                 Ok(Ok(false)) => match self.turn(&mut late).await {
                     Ok(false) => {}
@@ -75,11 +75,7 @@ impl Drain {
         }
     }
 
-    async fn is_idle(&self, measured: &mut Option<Instant>) -> Result<bool, Error> {
-        if measured.is_none_or(|it| it.elapsed() > MEASURE) {
-            self.measure().await?;
-            *measured = Some(Instant::now());
-        }
+    async fn is_idle(&self) -> Result<bool, Error> {
         Ok(spool::is_empty(&self.store).await? && self.failover.route() == Route::Kafka)
     }
 
@@ -115,13 +111,24 @@ impl Drain {
         }
     }
 
+    /// Beside the drain: a count that takes long must not keep rows from going.
+    async fn keep_measuring(&self) {
+        self.metrics.spool_limit(self.bytes_max);
+        loop {
+            if let Err(error) = self.measure().await {
+                tracing::debug!(%error, "nobody knows how much is spooled");
+            }
+            tokio::time::sleep(MEASURE).await;
+        }
+    }
+
     /// Counts the whole table, because the disk is one for all instances.
     async fn measure(&self) -> Result<(), Error> {
         let before = self.spooled.bytes();
         let counted = spool::backlog(&self.store, None).await?;
         let bytes = u64::try_from(counted.bytes).unwrap_or(0);
         self.spooled.correct(before, bytes);
-        self.metrics.spool(bytes, self.bytes_max, u64::try_from(counted.oldest_seconds).unwrap_or(0));
+        self.metrics.spool(bytes, u64::try_from(counted.oldest_seconds).unwrap_or(0));
         Ok(())
     }
 

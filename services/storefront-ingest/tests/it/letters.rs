@@ -3,6 +3,7 @@ use std::sync::Arc;
 use contracts::ids;
 use contracts::topics::groups;
 use pipeline::Next;
+use sandbox::payloads::RefundWish;
 use serde_json::json;
 use sqlx::Row as _;
 use store::letters;
@@ -81,4 +82,18 @@ async fn a_letter_that_is_replayed_is_mapped_and_settled() {
     assert!(matches!(next, Next::Act(_)));
     group.follow(&drained, next).await;
     assert_eq!(group.count("select count(*) from letters.letter where state = 'applied'").await, 1);
+}
+
+#[tokio::test]
+async fn a_refund_that_can_be_read_ends_no_letter_of_another_refund_of_its_order() {
+    let group = Group::new().await;
+    let mut generator = generator();
+    let mut order = new_order(&mut generator, 0);
+    group.settle(&group.order("orders/create", &order)).await;
+    let broken = json!({ "id": 1, "order_id": order.id, "created_at": "yesterday" }).to_string();
+    assert!(group.settle(&group.webhook("refunds/create", "r1", at(1), broken)).await.starts_with("letter "));
+    let refund = order.refund(&RefundWish::goodwill(1.into()), generator.ids(), at(2));
+    let body = order.refund_to_rest(&refund).to_string();
+    assert_eq!(group.settle(&group.webhook("refunds/create", "r2", at(2), body)).await, "Created refund 1");
+    assert_eq!(group.count("select count(*) from letters.letter where state = 'dead'").await, 1);
 }

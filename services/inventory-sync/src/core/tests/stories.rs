@@ -231,3 +231,31 @@ fn nothing_is_said_about_what_no_erp_has_spoken_of() {
     story.ordered("1", 1, 3);
     assert_eq!(reckoned(&story.book, &story.feeds, &place("shop")), None);
 }
+
+#[test]
+fn what_is_exchanged_for_the_same_article_counts_until_the_erp_has_it() {
+    let mut story = Story::new();
+    story.observed(level(1, 10, 0, 0, &[]));
+    story.ordered("1", 1, 1);
+    story.told("1", "place_order", Applied, 1, 5);
+    story.observed(level(2, 10, 1, 6, &[("1", 1)]));
+    story.observed(level(3, 9, 0, 7, &[]));
+    assert_eq!(story.available(), 9, "it is shipped");
+    let exchanged = Takes { sequence: 2, quantities: [(mug(), of(2, 1))].into(), nameless: 0 };
+    assert_eq!(effect(story.book.order(&order("1"), &shop(), &exchanged)).sold, [(shop(), mug(), sold(1, 1))]);
+    assert_eq!(story.available(), 8, "another one is owed");
+    story.observed(level(4, 9, 1, 8, &[("1", 1)]));
+    assert_eq!(story.available(), 8, "which the ERP lists by now");
+}
+
+#[test]
+fn what_is_exchanged_before_it_was_shipped_is_still_what_the_erp_has_reserved() {
+    let mut story = Story::new();
+    story.observed(level(1, 10, 0, 0, &[]));
+    story.ordered("1", 1, 1);
+    story.told("1", "place_order", Applied, 1, 5);
+    story.observed(level(2, 10, 1, 6, &[("1", 1)]));
+    let exchanged = Takes { sequence: 2, quantities: [(mug(), of(2, 1))].into(), nameless: 0 };
+    story.book.order(&order("1"), &shop(), &exchanged);
+    assert_eq!(story.available(), 9);
+}
