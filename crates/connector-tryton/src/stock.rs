@@ -100,8 +100,7 @@ impl StockSource for Target {
         };
         let (moves, at): (Vec<Moved>, _) = self.rpc.search_at(search).await?;
         let more = moves.len() == PAGE;
-        let (fresh, next) = position.advance(moves, more, self.settings.stock_overlap);
-        let next = next.not_beyond(at);
+        let (fresh, next) = position.advance(moves, more, at, self.settings.stock_overlap);
         let codes: BTreeSet<String> = fresh.into_iter().filter_map(|it| it.product.code).filter(|it| !it.is_empty()).collect();
         let levels = if codes.is_empty() { Vec::new() } else { self.levels_of(&codes, at).await? };
         Ok(StockPage { levels, next: next.cursor(), more })

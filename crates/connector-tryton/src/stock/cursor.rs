@@ -52,14 +52,8 @@ impl Position {
         }
     }
 
-    /// A clock that was ahead once does not hide what changes until then.
-    pub(super) fn not_beyond(mut self, now: DateTime<Utc>) -> Self {
-        self.high = self.high.min(now);
-        self
-    }
-
-    /// The moves that are new, and the position behind them.
-    pub(super) fn advance(mut self, moves: Vec<Moved>, more: bool, overlap: Duration) -> (Vec<Moved>, Self) {
+    /// The moves that are new, and the position behind them. `now`: by the server's clock.
+    pub(super) fn advance(mut self, moves: Vec<Moved>, more: bool, now: DateTime<Utc>, overlap: Duration) -> (Vec<Moved>, Self) {
         let last = moves.last().map(|it| (it.last_modified_at, it.id));
         let mut fresh = Vec::new();
         for it in moves {
@@ -67,9 +61,8 @@ impl Position {
                 fresh.push(it);
             }
         }
-        if let Some((at, _)) = last {
-            self.high = self.high.max(at);
-        }
+        // A clock that was ahead once does not hide what changes until then.
+        self.high = last.map_or(self.high, |(at, _)| self.high.max(at)).min(now);
         self.behind = if more { last } else { None };
         let from = (self.high - delta(overlap)).timestamp_micros();
         self.seen.retain(|_, stamp| *stamp >= from);
@@ -102,27 +95,35 @@ mod tests {
 
     #[test]
     fn a_late_row_is_found_and_an_old_one_is_no_news() {
-        let (fresh, position) = Position::starting(at(0)).advance(vec![moved(1, 5), moved(2, 9)], false, OVERLAP);
+        let (fresh, position) = Position::starting(at(0)).advance(vec![moved(1, 5), moved(2, 9)], false, at(1_000), OVERLAP);
         assert_eq!(ids(&fresh), [1, 2]);
         // Its transaction began before what we have seen, and ended later.
-        let (fresh, position) = position.advance(vec![moved(1, 5), moved(3, 7), moved(2, 9)], false, OVERLAP);
+        let (fresh, position) = position.advance(vec![moved(1, 5), moved(3, 7), moved(2, 9)], false, at(1_000), OVERLAP);
         assert_eq!(ids(&fresh), [3]);
-        let (fresh, _) = position.advance(vec![moved(1, 5), moved(3, 7), moved(2, 11)], false, OVERLAP);
+        let (fresh, _) = position.advance(vec![moved(1, 5), moved(3, 7), moved(2, 11)], false, at(1_000), OVERLAP);
         assert_eq!(ids(&fresh), [2], "changed again");
     }
 
     #[test]
     fn a_burst_of_one_stamp_is_paged_by_id() {
-        let (_, position) = Position::starting(at(0)).advance(vec![moved(1, 5), moved(2, 5)], true, OVERLAP);
+        let (_, position) = Position::starting(at(0)).advance(vec![moved(1, 5), moved(2, 5)], true, at(1_000), OVERLAP);
         assert_eq!(position.domain(OVERLAP)[1][2][1], json!(["id", ">", 2]));
-        let (fresh, position) = position.advance(vec![moved(3, 5)], false, OVERLAP);
+        let (fresh, position) = position.advance(vec![moved(3, 5)], false, at(1_000), OVERLAP);
         assert_eq!(ids(&fresh), [3]);
         assert_eq!(position.domain(OVERLAP)[1][2], wire::datetime(at(5 - 120)));
     }
 
     #[test]
+    fn a_stamp_from_the_future_hides_nothing_and_is_no_news_twice() {
+        let (_, position) = Position::starting(at(0)).advance(vec![moved(1, 5), moved(2, 9_000)], false, at(126), OVERLAP);
+        assert_eq!(position.domain(OVERLAP)[1], json!(["last_modified_at", ">=", wire::datetime(at(6))]));
+        let (fresh, _) = position.advance(vec![moved(3, 130), moved(2, 9_000)], false, at(131), OVERLAP);
+        assert_eq!(ids(&fresh), [3]);
+    }
+
+    #[test]
     fn what_lies_before_the_overlap_is_forgotten() {
-        let (_, position) = Position::starting(at(0)).advance(vec![moved(1, 5), moved(2, 500)], false, OVERLAP);
+        let (_, position) = Position::starting(at(0)).advance(vec![moved(1, 5), moved(2, 500)], false, at(1_000), OVERLAP);
         assert_eq!(position.seen.keys().copied().collect::<Vec<_>>(), [2]);
         assert_eq!(Position::of(&position.cursor()).unwrap(), position);
         assert_eq!(Position::of(&Cursor(json!({"since": 1}))).unwrap_err().code, "erp_cursor");

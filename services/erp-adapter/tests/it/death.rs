@@ -64,3 +64,13 @@ async fn at_every_boundary_where_only_looking_can_tell() {
 async fn at_every_boundary_where_the_target_refuses_a_second_one() {
     dies_everywhere(Guarantee::Unique).await;
 }
+
+#[tokio::test]
+async fn at_every_boundary_where_the_target_knows_its_keys() {
+    dies_everywhere(Guarantee::IdempotencyKey).await;
+}
+
+#[tokio::test]
+async fn at_every_boundary_where_writing_twice_is_writing_once() {
+    dies_everywhere(Guarantee::Upsert).await;
+}

@@ -115,10 +115,14 @@ impl Drain {
     async fn keep_measuring(&self) {
         self.metrics.spool_limit(self.bytes_max);
         loop {
-            if let Err(error) = self.measure().await {
-                tracing::debug!(%error, "nobody knows how much is spooled");
-            }
-            tokio::time::sleep(MEASURE).await;
+            let pause = match self.measure().await {
+                Ok(()) => MEASURE,
+                Err(error) => {
+                    tracing::debug!(%error, "nobody knows how much is spooled");
+                    self.interval
+                }
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 
