@@ -128,8 +128,14 @@ impl Drain {
 
     /// Counts the whole table, because the disk is one for all instances.
     async fn measure(&self) -> Result<(), Error> {
-        let before = self.spooled.bytes();
-        let counted = spool::backlog(&self.store, None).await?;
+        let (mut before, mut counted) = (self.spooled.bytes(), spool::backlog(&self.store, None).await?);
+        for _ in 1..COUNTS {
+            if self.spooled.bytes() == before {
+                break;
+            }
+            // What came or went meanwhile is in the count, or is not.
+            (before, counted) = (self.spooled.bytes(), spool::backlog(&self.store, None).await?);
+        }
         let bytes = u64::try_from(counted.bytes).unwrap_or(0);
         self.spooled.correct(before, bytes);
         self.metrics.spool(bytes, u64::try_from(counted.oldest_seconds).unwrap_or(0));
@@ -279,3 +285,5 @@ const PROBE: Duration = Duration::from_secs(1);
 const ASK: Duration = Duration::from_secs(5);
 /// Between two counts of the table. It is read whole for it.
 const MEASURE: Duration = Duration::from_secs(30);
+/// Of one measuring, until nothing changes under it.
+const COUNTS: u32 = 3;
